@@ -1,0 +1,42 @@
+"""Tunewright 调匠: rows and a small pretrained model in; a fine-tuned, judged, servable model out, on one CPU machine.
+
+Names are resolved on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "fit": "tunewright.pipeline",
+    "check": "tunewright.pipeline",
+    "evaluate": "tunewright.pipeline",
+    "load": "tunewright.runtime.predictor",
+    "Predictor": "tunewright.runtime.predictor",
+    "Task": "tunewright.core.task",
+    "TextClassifier": "tunewright.estimator",
+    "TunewrightError": "tunewright.core.errors",
+    "GateMissed": "tunewright.core.errors",
+}
+
+__all__ = ["GateMissed", "Predictor", "Task", "TextClassifier", "TunewrightError", "check", "evaluate", "fit", "load"]
+
+if TYPE_CHECKING:
+    from tunewright.core.errors import GateMissed, TunewrightError
+    from tunewright.core.task import Task
+    from tunewright.estimator import TextClassifier
+    from tunewright.pipeline import check, evaluate, fit
+    from tunewright.runtime.predictor import Predictor, load
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tunewright' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
