@@ -1,0 +1,166 @@
+"""The bundle: a folder that ships. ``bundle.json`` says what is in it, every file stands under its sha256.
+
+The digests tell damage, not forgery: whoever can change a file can change the manifest too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.errors import DamagedBundle, TunewrightError
+from tunewright.core.run import recover
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named piece of computation.
+
+    engine : what runs it; ``onnx`` = a graph for onnxruntime
+    file : the graph
+    data : files that the graph reads its tensors from
+    """
+
+    engine: str
+    file: str
+    data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself. All of it but ``run`` and ``digest`` is covered by the digest.
+
+    inputs : column → modality
+    modalities : modality → its settings (its files lie in ``modality/NAME/``)
+    targets : ``[{name, kind, spec}]``, the spec being what the kind's ``load`` reads
+    parts : ``encoder.MODALITY`` (inputs → states, mask), ``head.TARGET`` (states, mask → logits), ``embed``
+    files : path → sha256 and size_bytes
+    run : what only tells about the run: seconds, memory, dates, versions, where settings came from
+    """
+
+    name: str
+    inputs: dict[str, str]
+    modalities: dict[str, dict[str, Any]]
+    targets: list[dict[str, Any]]
+    parts: dict[str, Part]
+    backbone: dict[str, Any]
+    method: dict[str, Any]
+    task: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    format: int = FORMAT
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(int(entry["size_bytes"]) for entry in self.files.values())
+
+
+def sha256(path: Path) -> str:
+    """Hex sha256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Take stock of a folder's files and write ``bundle.json``; returns the manifest with files and digest.
+
+    Files named ``report.*`` and ``card.*`` tell about the run, so they stand under ``run.files``.
+    """
+    inside: dict[str, dict[str, Any]] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        if path.is_file() and relative != MANIFEST:
+            about_run = path.parent == folder and path.name.startswith(("report.", "card."))
+            entry = {"sha256": sha256(path), "size_bytes": path.stat().st_size}
+            (told if about_run else inside)[relative] = entry
+    record = asdict(manifest) | {"files": inside, "run": manifest.run | {"files": told}}
+    record = json.loads(json.dumps(record))  # as it will be read: keys are texts, tuples lists
+    record["digest"] = digest_of(record)
+    (folder / MANIFEST).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return _manifest(record, folder)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle; a switch to it that a kill cut short is ended first.
+
+    Raises
+    ------
+    TunewrightError
+        No bundle there, or one of a newer format.
+    DamagedBundle
+        The manifest was changed.
+    """
+    recover(folder)
+    path = folder / MANIFEST
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise TunewrightError(
+            f"{folder}: there is no bundle (no {MANIFEST})", "name a folder that `tunewright fit` wrote"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DamagedBundle(f"{path}: not JSON: {error}", "copy the bundle again, or fit it anew") from None
+    version = record.get("format") if isinstance(record, dict) else None
+    if not isinstance(version, int):
+        raise DamagedBundle(f"{path}: it names no format", "copy the bundle again, or fit it anew")
+    if version > FORMAT:
+        raise TunewrightError(
+            f"{folder}: bundle format {version} is newer than this program reads ({FORMAT})",
+            "pip install --upgrade tunewright",
+        )
+    if record.get("digest") != digest_of(record):
+        raise DamagedBundle(f"{path}: it does not match its own digest", "copy the bundle again, or fit it anew")
+    return _manifest(record, folder)
+
+
+def verify(folder: Path, manifest: Manifest, paths: Iterable[str] | None = None) -> None:
+    """Compare files with the manifest; all of them, or those at ``paths``.
+
+    Raises
+    ------
+    DamagedBundle
+        A file is missing or differs, by its name.
+    """
+    entries = (
+        manifest.files | manifest.run.get("files", {})
+        if paths is None
+        else {path: manifest.files[path] for path in paths}
+    )
+    for relative, entry in entries.items():
+        path = folder / relative
+        if not path.is_file():
+            raise DamagedBundle(f"{path}: the file is missing", "copy the bundle again, or fit it anew")
+        if path.stat().st_size != entry["size_bytes"] or sha256(path) != entry["sha256"]:
+            raise DamagedBundle(
+                f"{path}: the file is damaged (its sha256 differs)", "copy the bundle again, or fit it anew"
+            )
+
+
+def digest_of(record: Mapping[str, Any]) -> str:
+    """sha256 over the canonical JSON of everything but ``run`` and ``digest``."""
+    content = {key: value for key, value in record.items() if key not in ("run", "digest")}
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _manifest(record: Mapping[str, Any], folder: Path) -> Manifest:
+    known = {one.name for one in fields(Manifest)}
+    needed = {one.name for one in fields(Manifest) if one.default is MISSING and one.default_factory is MISSING}
+    missing = (needed | {"files"}) - set(record)
+    if missing:
+        raise DamagedBundle(
+            f"{folder / MANIFEST}: {', '.join(sorted(missing))} is missing", "copy the bundle again, or fit it anew"
+        )
+    parts = {name: Part(part["engine"], part["file"], tuple(part["data"])) for name, part in record["parts"].items()}
+    return Manifest(**{key: value for key, value in record.items() if key in known} | {"parts": parts})

@@ -1,0 +1,283 @@
+"""The task: what to learn from which columns, how, and which gates must hold. Read from TOML, from flags, or both."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tunewright.core.errors import TunewrightError, nearest
+
+GATE = re.compile(r"^\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
+FREE_NAMES = re.compile(r"(inputs|gates|data\.rename|targets\.\d+\.merge)\.(.+)", re.DOTALL)
+"""Tables whose keys are names that the user chose."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Target(_Section):
+    """One thing that the task predicts."""
+
+    column: str = Field("", description="Column that holds the labels or the number.")
+    name: str = Field("", description="Name in answers and reports; default: the column.")
+    kind: str = Field("classify", description="What is predicted: a file's name in kinds/, such as classify.")
+    labels: tuple[str, ...] = Field(
+        (), description="All labels, in order; default: those of the training rows, sorted."
+    )
+    separator: str = Field("|", description="multilabel: what stands between the labels of one cell.")
+    columns: tuple[str, ...] = Field((), description="multilabel: one 0/1 column per label, instead of `column`.")
+    merge: dict[str, tuple[str, ...]] = Field({}, description='Labels to read as one: new = ["old", "older"].')
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not data.get("name"):
+            return {**data, "name": data.get("column") or "labels"}
+        return data
+
+    @field_validator("labels")
+    @classmethod
+    def _different(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ValueError(f"label {twice!r} is listed twice\nlist each label once")
+        return labels
+
+
+class Data(_Section):
+    """Where the rows lie and how they are read."""
+
+    train: str = Field("", description="Training rows: a file, or a folder with one folder of texts per class.")
+    test: str = Field("", description="Test rows; default: a part split off the training rows.")
+    validation: str = Field("", description="Validation rows; default: a part split off the training rows.")
+    format: str = Field("auto", description="How rows lie in the files: a file's name in data/formats/, or auto.")
+    separator: str = Field("", description="Text between two cells; default: found in the file.")
+    header: bool = Field(True, description="The first line holds the column names.")
+    columns: tuple[str, ...] = Field((), description="Column names, where the file has none or to replace them.")
+    encoding: str = Field("auto", description="Encoding of text files; auto finds utf-8, gb18030, latin-1 and says so.")
+    rename: dict[str, str] = Field({}, description="Columns to read under another name: old = new.")
+    sheet: str = Field("", description="Sheet of a spreadsheet; default: the first.")
+    drop_empty: bool = Field(False, description="Leave out rows whose input or label is empty, instead of stopping.")
+
+
+class Split(_Section):
+    """How parts are cut when they are not given."""
+
+    by: Literal["label", "group", "time"] = Field(
+        "label", description="label = stratified; group or time need a column."
+    )
+    column: str = Field("", description="The column for by = group or by = time.")
+    test: float = Field(0.2, ge=0.0, lt=1.0, description="Share of the rows for the test part, if none is given.")
+    validation: float = Field(0.1, gt=0.0, lt=1.0, description="Share of the training rows that methods are judged on.")
+
+
+class Fit(_Section):
+    """How to learn."""
+
+    method: str = Field("auto", description="A file's name in methods/, or auto: the best that the minutes allow.")
+    backbone: str = Field("auto", description="Name, folder or hub id of the pretrained model; auto: by language.")
+    minutes: float = Field(5.0, gt=0.0, description="Time for the whole fit, in minutes.")
+    epochs: int = Field(3, ge=1, description="Passes over the training rows, if the minutes allow.")
+    batch_rows: int = Field(64, ge=1, description="Rows of one gradient step.")
+    learning_rate: float = Field(1e-4, gt=0.0, description="Peak step size of AdamW.")
+    warmup: float = Field(0.1, ge=0.0, lt=1.0, description="Share of the steps in which the step size rises.")
+    weight_decay: float = Field(0.01, ge=0.0, description="Decay of weight matrices in AdamW.")
+    average: float = Field(0.999, ge=0.0, lt=1.0, description="Decay of the moving average of weights; 0 = none.")
+    patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
+    max_tokens: int = Field(0, ge=0, description="Longest window in tokens; 0: the backbone's own.")
+    prefix: str | None = Field(None, description="Text put before every input; default: the backbone's own.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of training; auto: bf16 if native."
+    )
+    device: str = Field("auto", description="auto, cpu or cuda.")
+    threads: int = Field(0, ge=0, description="Threads; 0: what the container's CPU quota allows.")
+
+
+class Task(_Section):
+    """What to learn from which columns, how, and which gates must hold."""
+
+    name: str = Field("", description="Name of the bundle; default: the name of the folder it is written to.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of splits, batches and draws.")
+    inputs: dict[str, str] = Field({}, description="Input columns and their modality: column = modality.")
+    targets: tuple[Target, ...] = Field((), description="What is predicted.")
+    data: Data = Data()
+    split: Split = Split()
+    fit: Fit = Fit()
+    gates: dict[str, str] = Field({}, description='Limits on findings that must hold: accuracy = ">= 0.90".')
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _limits(cls, gates: Any) -> Any:
+        for name, limit in gates.items() if isinstance(gates, Mapping) else ():
+            if not isinstance(limit, str) or not GATE.match(limit):
+                raise ValueError(f'gates.{name} = {limit!r} is no limit\nwrite for example ">= 0.90"')
+        return gates
+
+    @model_validator(mode="after")
+    def _complete(self) -> Task:
+        if self.split.by in ("group", "time") and not self.split.column:
+            raise ValueError(f'split.by = "{self.split.by}" needs a column\nset split.column')
+        names = [target.name for target in self.targets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two targets are named {name!r}\ngive each target its own name")
+        return self
+
+
+Sources = dict[str, str]
+"""Where each setting came from: dotted name → ``default``, ``file`` or ``flag``."""
+
+
+def read_task(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> tuple[Task, Sources]:
+    """A task from a TOML file and flags; flags win.
+
+    Parameters
+    ----------
+    path : TOML file; relative file names in its ``[data]`` count from its folder
+    flags : dotted names and values, such as ``{"fit.minutes": 2, "targets.0.column": "category"}``
+
+    Raises
+    ------
+    TunewrightError
+        The file cannot be read, a key is unknown (with the nearest known one), a value does not fit.
+    """
+    tree: dict[str, Any] = {}
+    place = "the flags"
+    if path is not None:
+        place = str(path)
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TunewrightError(f"{path}: there is no such file", "check the path of --task") from None
+        except OSError as error:
+            raise TunewrightError(f"{path}: cannot be read: {error.strerror}", "check the path of --task") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise TunewrightError(
+                f"{path}: not TOML: {error}", "mend the line; `tunewright schema` helps editors"
+            ) from None
+        data = tree.get("data")
+        for part in ("train", "test", "validation"):
+            if isinstance(data, dict) and isinstance(data.get(part), str) and data[part]:
+                data[part] = str(path.parent / data[part])
+    from_file = set(_leaves(tree))
+    for dotted, value in (flags or {}).items():
+        _plant(tree, dotted, value)
+    try:
+        task = Task.model_validate(tree)
+    except ValidationError as error:
+        raise _readable(error, place) from None
+    from_flags = set(flags or {})
+    sources = {
+        name: "flag" if _covered(name, from_flags) else "file" if _covered(name, from_file) else "default"
+        for name in settings(task)
+    }
+    return task, sources
+
+
+def settings(task: Task) -> dict[str, Any]:
+    """Every setting of a task under its dotted name."""
+    return dict(_flatten(task.model_dump(mode="json")))
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """``key=value`` of a ``--set`` flag; the value is TOML, or else a plain text.
+
+    >>> parse_set("fit.minutes=2")
+    ('fit.minutes', 2)
+    >>> parse_set('gates.accuracy=">= 0.90"')
+    ('gates.accuracy', '>= 0.90')
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise TunewrightError(f"--set {text!r} is not key=value", "write for example --set fit.minutes=2")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _flatten(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(tree, dict) and tree:
+        items = tree.items()
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        items = enumerate(tree)  # type: ignore[assignment]
+    else:
+        return [(prefix, tree)]
+    return [leaf for key, value in items for leaf in _flatten(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def _leaves(tree: dict[str, Any]) -> list[str]:
+    return [name for name, _ in _flatten(tree)]
+
+
+def _covered(name: str, given: set[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") or one.startswith(f"{name}.") for one in given)
+
+
+def _steps(dotted: str) -> list[str]:
+    """The keys on the way to a setting; a free name (of a column, a gate) may hold dots itself."""
+    free = FREE_NAMES.fullmatch(dotted)
+    return [*free[1].split("."), free[2]] if free else dotted.split(".")
+
+
+def _plant(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = _steps(dotted)
+    place: Any = tree
+    for depth, step in enumerate(path):
+        key = _key(place, step, path[:depth])
+        if isinstance(place, dict):
+            place.setdefault(key, [] if key == "targets" else {})
+        place = place[key]
+    place[_key(place, last, path)] = value
+
+
+def _key(place: Any, step: str, path: Sequence[str]) -> str | int:
+    """A step as the key of a section, or as the number of an entry in a list of sections, which may grow by one."""
+    dotted = ".".join(path)
+    if isinstance(place, dict):
+        return step
+    if not isinstance(place, list):
+        raise TunewrightError(
+            f"--set {dotted}.{step}: {dotted} is a value, not a section", "`tunewright schema` lists the keys"
+        )
+    if not step.isdecimal() or len(step) > 4 or int(step) > len(place):
+        raise TunewrightError(
+            f"--set {dotted}.{step}: there is no such entry", f"{dotted}.{len(place)} is the next one"
+        )
+    if int(step) == len(place):
+        place.append({})
+    return int(step)
+
+
+def _section_at(location: tuple[Any, ...]) -> type[BaseModel]:
+    section: Any = Task
+    for step in location:
+        if isinstance(step, int):
+            continue
+        annotation = section.model_fields[step].annotation
+        while get_origin(annotation) in (tuple, Annotated):
+            annotation = get_args(annotation)[0]
+        section = annotation
+    return section  # type: ignore[no-any-return]
+
+
+def _readable(error: ValidationError, place: str) -> TunewrightError:
+    first = error.errors()[0]
+    location, kind = tuple(first["loc"]), first["type"]
+    dotted = ".".join(str(step) for step in location)
+    if kind == "extra_forbidden":
+        known = _section_at(location[:-1]).model_fields
+        return TunewrightError(f"{place}: unknown key {dotted!r}", nearest(str(location[-1]), known))
+    if kind == "value_error":
+        problem, _, remedy = str(first["ctx"]["error"]).partition("\n")
+        return TunewrightError(f"{place}: {problem}", remedy)
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return TunewrightError(
+        f"{place}: {dotted} = {first['input']!r}: {message}", "`tunewright schema` lists what each key takes"
+    )

@@ -1,0 +1,153 @@
+"""Text: tokenised by the backbone's own fast tokenizer; long texts become several windows, nothing is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Array, Ragged, Windows
+
+
+@dataclass(frozen=True)
+class Text:
+    """Strings → windows of token ids.
+
+    max_tokens : longest window, with its special tokens
+    prefix : text put before every row, such as ``query: `` for E5
+    separator : what stands between the texts of several columns
+    """
+
+    tokenizer: Tokenizer
+    max_tokens: int
+    pad_id: int = 0
+    prefix: str = ""
+    separator: str = "\n"
+    head: tuple[int, ...] = field(init=False)
+    """Ids that start every window: special tokens, then those of the prefix."""
+    tail: tuple[int, ...] = field(init=False)
+    prefix_ids: tuple[int, ...] = field(init=False)
+
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "input_ids": ("rows", "tokens"),
+        "attention_mask": ("rows", "tokens"),
+    }
+
+    def __post_init__(self) -> None:
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        specials = self.tokenizer.encode("a")
+        inner = [at for at, special in enumerate(specials.special_tokens_mask) if not special] or [len(specials.ids)]
+        object.__setattr__(self, "prefix_ids", self._prefix_ids())
+        object.__setattr__(self, "head", (*specials.ids[: inner[0]], *self.prefix_ids))
+        object.__setattr__(self, "tail", tuple(specials.ids[inner[-1] + 1 :]))
+        if self.max_tokens <= len(self.head) + len(self.tail):
+            raise TunewrightError(
+                f"fit.max_tokens = {self.max_tokens} leaves no room for a word",
+                "set it to at least 16, or leave it out",
+            )
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:
+        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), **settings)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        return {name: getattr(self, name) for name in ("max_tokens", "pad_id", "prefix", "separator")}
+
+    def windows(self, columns: Sequence[Sequence[Any]]) -> Windows:
+        """columns: one list of n strings per input column.
+
+        ``spans`` hold each token's character offsets in the row's text (columns joined); special tokens have (0, 0).
+
+        Raises
+        ------
+        TunewrightError
+            A value is no string, or holds half of a surrogate pair; its row is named.
+        """
+        texts = (
+            columns[0]
+            if len(columns) == 1
+            else [_joined(at, row, self.separator) for at, row in enumerate(zip(*columns, strict=True))]
+        )
+        encodings = self._encode(texts)
+        room = self.max_tokens - len(self.head) - len(self.tail)
+        blank = [(0, 0)]
+        pieces, spans, owner = [], [], []
+        for row, encoding in enumerate(encodings):
+            skip = self._prefix_length(encoding.ids)
+            ids, offsets = encoding.ids[skip:], encoding.offsets[skip:]
+            for start in range(0, max(len(ids), 1), room):
+                pieces.append([*self.head, *ids[start : start + room], *self.tail])
+                spans.append(blank * len(self.head) + offsets[start : start + room] + blank * len(self.tail))
+                owner.append(row)
+        input_ids = Ragged.of(pieces)
+        offsets_in_text = np.array([pair for window in spans for pair in window], np.int32).reshape(-1, 2) - len(
+            self.prefix
+        )
+        return Windows(
+            rows=len(texts),
+            owner=np.array(owner, np.int64),
+            cost=input_ids.lengths,
+            data={"input_ids": input_ids},
+            spans=Ragged(np.maximum(offsets_in_text, 0), input_ids.starts),
+        )
+
+    def batch(self, windows: Windows, index: Array) -> dict[str, Array]:
+        """input_ids, attention_mask : int64 (b, t)"""
+        input_ids = windows.data["input_ids"]
+        assert isinstance(input_ids, Ragged)
+        ids, mask = input_ids.padded(index, self.pad_id)
+        return {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as one window would hold them, special tokens and prefix included."""
+        around = len(self.head) + len(self.tail)
+        return [around + len(one.ids) - self._prefix_length(one.ids) for one in self._encode(texts)]
+
+    def _prefix_ids(self) -> tuple[int, ...]:
+        # The space that ends a prefix belongs to the word after it in SentencePiece, to nothing in WordPiece.
+        return tuple(self.tokenizer.encode(self.prefix.rstrip(), add_special_tokens=False).ids)
+
+    def _prefix_length(self, ids: list[int]) -> int:
+        """Tokens of the prefix at the start of a row; none where it melts into the row's first word."""
+        own = self.prefix_ids
+        return len(own) if tuple(ids[: len(own)]) == own else 0
+
+    def _encode(self, texts: Sequence[Any]) -> list[Any]:
+        try:
+            return self.tokenizer.encode_batch([self.prefix + text for text in texts], add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError):
+            for row, text in enumerate(texts):
+                if not isinstance(text, str):
+                    raise _no_text(row, text) from None
+                if not _encodable(text):
+                    raise TunewrightError(
+                        f"row {row}: the text holds half of a surrogate pair", "send valid Unicode (UTF-8)"
+                    ) from None
+            raise
+
+
+def _joined(at: int, row: Sequence[Any], separator: str) -> str:
+    for text in row:
+        if text is not None and not isinstance(text, str):
+            raise _no_text(at, text)
+    return separator.join(text or "" for text in row)
+
+
+def _no_text(row: int, value: object) -> TunewrightError:
+    return TunewrightError(f"row {row}: {value!r:.80} is no text", "give a string")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""What computes when a bundle serves: numpy, onnxruntime and tokenizers. torch is never imported here."""

@@ -1,0 +1,166 @@
+"""A bundle, loaded: predict, predict_proba, embed. Never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tunewright.core import plugins
+from tunewright.core.bundle import Manifest, read_manifest, verify
+from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Array, Kind, Modality, Windows
+from tunewright.runtime.batches import by_cost
+from tunewright.runtime.graphs import Graph
+from tunewright.runtime.inputs import as_columns
+from tunewright.runtime.threads import available
+
+COST_BUDGET = 1024
+"""Cost of one batch once padded. Measured on MiniLM: larger ones leave the second-level cache and gain nothing."""
+
+
+class Predictor:
+    """What a bundle becomes when it is loaded. Safe to call from several threads.
+
+    >>> predictor = Predictor.load("intents/")                                # doctest: +SKIP
+    >>> predictor.predict(["my card was stolen"])                             # doctest: +SKIP
+    [Label(label='lost_or_stolen_card', score=0.97, reason=None, candidates=None)]
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        modality: Modality,
+        kinds: Mapping[str, Kind],
+        graphs: Mapping[str, Graph],
+    ) -> None:
+        self.manifest = manifest
+        self.modality = modality
+        self.kinds = dict(kinds)
+        self._graphs = dict(graphs)
+
+    @classmethod
+    def load(cls, folder: Path | str, threads: int = 0) -> Self:
+        """Read a bundle; the files that are loaded are compared with their digests first.
+
+        Parameters
+        ----------
+        threads : int
+            Threads of one call; 0 = what the container's CPU quota allows.
+
+        Raises
+        ------
+        TunewrightError
+            There is no bundle, it is of a newer format, or (``DamagedBundle``) a file was changed.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        (name,) = set(manifest.inputs.values())
+        verify(folder, manifest, _needed(manifest, name))
+        modality = plugins.load("modalities", name).load(manifest.modalities[name], folder / "modality" / name)
+        kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
+        count = threads or available()
+        graphs = {part: Graph(folder / manifest.parts[part].file, count) for part in manifest.parts}
+        return cls(manifest, modality, kinds, graphs)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the first target."""
+        return next(iter(self.kinds.values()))
+
+    def predict(self, inputs: Any, top: int = 0) -> list[Any]:
+        """One answer per row for the first target, in input order.
+
+        Parameters
+        ----------
+        inputs : strings, records (column → text), a pandas or polars frame, or columns (column → list)
+        top : int
+            How many candidates each answer lists.
+        """
+        return next(iter(self.answers(inputs, top).values()))
+
+    def predict_proba(self, inputs: Any) -> Array:
+        """float64 (n, k): probabilities of the first target's labels, in the order of ``kind.labels``."""
+        return self.kind.proba(next(iter(self.logits(inputs).values())))
+
+    def embed(self, inputs: Any) -> Array:
+        """float32 (n, d): one vector per row, of length 1."""
+        windows = self.modality.windows(self._columns(inputs))
+        pieces = self.run(windows, ["embed"])["embed"]
+        out = np.zeros((windows.rows, pieces[0].shape[-1] if pieces else 0), np.float32)
+        np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32) if pieces else out)
+        unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return unit
+
+    def answers(self, inputs: Any, top: int = 0) -> dict[str, list[Any]]:
+        """Target → one answer per row. A row whose inputs are all empty is not decided: ``reason="empty"``."""
+        columns = self._columns(inputs)
+        out: dict[str, list[Any]] = {}
+        for name, logits in self.logits_of(columns).items():
+            kind = self.kinds[name]
+            found = kind.decode(logits, top)
+            for row, values in enumerate(zip(*columns, strict=True)):
+                if all(value is None or (isinstance(value, str) and not value.strip()) for value in values):
+                    found[row] = undecided(kind, found[row])
+            out[name] = found
+        return out
+
+    def logits(self, inputs: Any) -> dict[str, Array]:
+        """Target → logits, one row per input row."""
+        return self.logits_of(self._columns(inputs))
+
+    def logits_of(self, columns: Sequence[Sequence[Any]]) -> dict[str, Array]:
+        """As ``logits``, from one list of values per input column, in the order of the manifest."""
+        windows = self.modality.windows(columns)
+        pieces = self.run(windows, [f"head.{name}" for name in self.kinds])
+        return {name: kind.gather(pieces[f"head.{name}"], windows) for name, kind in self.kinds.items()}
+
+    def stream(self, chunks: Iterator[Any], top: int = 0) -> Iterator[dict[str, list[Any]]]:
+        """Answers for chunks of rows, one after the other; memory does not grow with the rows."""
+        return (self.answers(chunk, top) for chunk in chunks)
+
+    def _columns(self, inputs: Any) -> list[list[Any]]:
+        return as_columns(inputs, list(self.manifest.inputs))
+
+    def run(
+        self, windows: Windows, heads: Sequence[str], batches: Iterable[Array] | None = None
+    ) -> dict[str, list[Array]]:
+        """Head → one array per window, without the padding of its batch.
+
+        Parameters
+        ----------
+        heads : names of parts that take an encoder's states and mask
+        batches : indices of the windows that run together; default: of like length, under the cost budget
+        """
+        encoder = self._graphs[f"encoder.{next(iter(self.manifest.modalities))}"]
+        out: dict[str, list[Any]] = {name: [None] * len(windows) for name in heads}
+        for index in by_cost(windows.cost, COST_BUDGET) if batches is None else batches:
+            encoded = encoder(self.modality.batch(windows, index))
+            lengths = encoded["mask"].sum(1).astype(np.int64)
+            for name in heads:
+                values = self._graphs[name](encoded)["logits"]
+                per_step = values.ndim == 3
+                for at, window in enumerate(index.tolist()):
+                    out[name][window] = values[at, : lengths[at]] if per_step else values[at]
+        return out
+
+
+def undecided(kind: Kind, answer: Any) -> Any:
+    """The answer to an empty row; it lists no candidates where the others list some, so that all have one form."""
+    empty = kind.empty("empty")
+    return replace(empty, candidates=[]) if getattr(answer, "candidates", None) is not None else empty
+
+
+def _needed(manifest: Manifest, modality: str) -> list[str]:
+    files = [path for part in manifest.parts.values() for path in (part.file, *part.data)]
+    return sorted({*files, *(path for path in manifest.files if path.startswith(f"modality/{modality}/"))})
+
+
+def load(folder: Path | str, threads: int = 0) -> Predictor:
+    """Load a bundle; see ``Predictor.load``."""
+    if not Path(folder).exists() and not Path(f"{folder}".rstrip("/") + ".run").exists():
+        raise TunewrightError(f"{folder}: there is no such folder", "name a folder that `tunewright fit` wrote")
+    return Predictor.load(folder, threads)
