@@ -1,0 +1,376 @@
+"""The dataset: rows in memory with the place of each, read from a file, a folder or a frame; and rows as a stream."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import polars as pl
+
+from tunewright.core import plugins
+from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.task import Data
+from tunewright.core.types import Array
+from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan, json_texts
+
+FRAME = "the frame"
+HASHED_ROWS = 65_536
+Source = Any
+"""A path, a polars or pandas frame, or a mapping of lists (column → values)."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows in memory.
+
+    frame : the columns that were asked for, under their new names
+    source : the file as the user wrote it, or ``the frame``
+    places : where each row stands: line numbers, row numbers, or files of a folder
+    unit : what numbers in ``places`` count: ``line`` or ``row``
+    encoding : as detected; empty where it does not apply
+    notes : what the reader should tell the user
+    """
+
+    frame: pl.DataFrame
+    source: str
+    places: pl.Series
+    unit: str = "row"
+    encoding: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def values(self, column: str) -> list[Any]:
+        """The cells of one column; an empty cell is None."""
+        return self.frame[column].to_list()
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages: ``support.csv line 812``."""
+        place = self.places[int(row)]
+        return f"{self.source}/{place}" if isinstance(place, str) else f"{self.source} {self.unit} {place}"
+
+    def take(self, indices: Sequence[int] | Array) -> Dataset:
+        """The rows at ``indices``, in that order; they keep their places."""
+        index = pl.Series(np.asarray(indices, np.int64))
+        return replace(self, frame=self.frame[index], places=self.places.gather(index))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over column names and values.
+
+        Values count as texts and columns in the order of their names, so that the same rows have the same digest
+        whether they came from csv or Parquet, and in pieces of any size. An empty text is the same as no value.
+        """
+        total = hashlib.sha256(str(len(self)).encode())
+        for name in sorted(self.frame.columns):
+            total.update(f"\x1e{name}\x1f".encode())
+            total.update(_digest(self.frame[name]))
+        return "sha256:" + total.hexdigest()
+
+
+def read(
+    source: Source, options: Data | None = None, columns: Sequence[str] | None = None, *, name: str = ""
+) -> Dataset:
+    """Rows into memory.
+
+    Parameters
+    ----------
+    source : a file, a folder with one folder of texts per class, a polars or pandas frame, or column → list
+    options : format, separator, header, encoding, new names of columns
+    columns : the columns to keep, by their new names; default: all
+    name : what messages call the source, where that is not the path
+
+    Raises
+    ------
+    TunewrightError
+        The file is missing or cannot be read; a column is missing (with the nearest one); two lengths differ.
+    """
+    options = options or Data()
+    if not isinstance(source, str | os.PathLike):
+        return _of_frame(_frame(source), options, columns, name or FRAME)
+    with _called(source, name) as shown:
+        scan = scan_of(source, options)
+        chosen = _renamed(scan.frame, options)
+        known = [one for one in chosen.collect_schema().names() if one != PLACE]
+        kept = list(known if columns is None else dict.fromkeys(columns))
+        _require(kept, known, shown)
+        has_place = PLACE in chosen.collect_schema()
+        frame = _collected(chosen.select([*kept, PLACE] if has_place else kept), shown)
+    places = frame[PLACE] if has_place else pl.int_range(len(frame), eager=True) + (scan.first_line or 1)
+    return Dataset(frame.select(kept), shown, places, _unit(scan, has_place), scan.encoding, scan.notes)
+
+
+def stream(
+    source: Source,
+    options: Data | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    *,
+    columns: Sequence[str] = (),
+    name: str = "",
+) -> Iterator[pl.DataFrame]:
+    """All rows with all columns in the file's order, in frames of at most ``chunk_rows``; memory stays flat.
+
+    A source without rows gives one empty frame, so that its columns are known.
+
+    columns : columns that must be there
+    """
+    options = options or Data()
+    if not isinstance(source, str | os.PathLike):
+        frame = _renamed(_frame(source).lazy(), options).collect()
+        _require(columns, frame.columns, name or FRAME)
+        yield from frame.iter_slices(chunk_rows) if len(frame) else (frame,)
+        return
+    with _called(source, name) as shown:
+        chosen = _renamed(scan_of(source, options).frame, options)
+        schema = chosen.collect_schema()
+        known = [one for one in schema.names() if one != PLACE]
+        _require(columns, known, shown)
+        empty = True
+        try:
+            for batch in chosen.select(known).collect_batches(chunk_size=chunk_rows):
+                for piece in batch.iter_slices(chunk_rows):
+                    empty = False
+                    yield piece
+        except pl.exceptions.PolarsError as error:
+            raise _unreadable(shown, error) from error
+        if empty:
+            yield pl.DataFrame(schema={one: schema[one] for one in known})
+
+
+@contextmanager
+def spooled(stdin: BinaryIO, format_name: str = "auto") -> Iterator[Path]:
+    """What comes through a pipe, as a temporary file for ``read`` and ``stream``; removed afterwards.
+
+    The format is ``format_name``, or found from the first bytes: Parquet, spreadsheet, JSON, else csv.
+
+    >>> import io
+    >>> with spooled(io.BytesIO(b"text\\nhello\\n")) as path:
+    ...     print(read(path, name="stdin").place(0))
+    stdin line 2
+    """
+    head = stdin.read(4096)
+    name = format_name if format_name != "auto" else _format_of_bytes(head)
+    suffix = next(iter(plugins.load("formats", name).SUFFIXES), "")
+    with tempfile.NamedTemporaryFile(prefix="tunewright-", suffix=suffix) as file:
+        file.write(head)
+        shutil.copyfileobj(stdin, file, 1 << 20)
+        file.flush()
+        yield Path(file.name)
+
+
+def write(frames: Iterator[pl.DataFrame], out: str | Path | BinaryIO, format_name: str = "auto") -> None:
+    """Write frames as they come; a path appears whole or not at all.
+
+    format_name : a format's name; ``auto``: by the suffix, csv for a stream. ``.gz`` is packed.
+
+    Raises
+    ------
+    TunewrightError
+        The format is unknown or cannot be written, or the folder cannot be written to.
+    """
+    if not isinstance(out, str | os.PathLike):
+        _writer("csv" if format_name == "auto" else format_name)(frames, out)
+        return
+    path = Path(out)
+    writer = _writer(format_name if format_name != "auto" else format_of(path))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                    writer(frames, cast("BinaryIO", packed))
+            else:
+                writer(frames, file)
+        os.replace(part, path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        problem = f"{path}: cannot be written: {why}; nothing was changed"
+        raise TunewrightError(problem, "choose another --out") from None
+    finally:
+        if part.parent.is_dir():
+            part.unlink(missing_ok=True)
+
+
+def format_of(path: Path, options: Data | None = None) -> str:
+    """The format of a file or folder: as asked for, or by its suffix (``.gz`` not counted).
+
+    A suffix that no format has is read as tsv if a separator is given.
+    """
+    options = options or Data()
+    if options.format != "auto":
+        return options.format
+    if path.is_dir():
+        return "folders"
+    name = path.name.lower().removesuffix(".gz")
+    for one in plugins.names("formats"):
+        if name.endswith(tuple(plugins.load("formats", one).SUFFIXES) or ("\0",)):
+            return one
+    if options.separator:
+        return "tsv"
+    known = ", ".join(plugins.names("formats"))
+    raise TunewrightError(
+        f"{path}: its name does not say how rows lie in it", f"pass --set data.format=…, one of: {known}"
+    )
+
+
+def scan_of(source: str | os.PathLike[str], options: Data) -> Scan:
+    """Open a file or folder by its format, without reading its rows yet."""
+    path = Path(source)
+    if not path.exists():
+        raise TunewrightError(f"{path}: there is no such file", _neighbour(path))
+    module: ModuleType = plugins.load("formats", format_of(path, options))
+    if path.is_dir() and module.SUFFIXES:
+        raise TunewrightError(f"{path}: it is a folder", "name a file, or leave data.format out")
+    try:
+        return cast("Scan", module.scan(path, options))
+    except PermissionError:
+        raise TunewrightError(f"{path}: it may not be read", "change its permissions") from None
+
+
+def _writer(name: str) -> Any:
+    module = plugins.load("formats", name)
+    if not hasattr(module, "write"):
+        raise TunewrightError(f"the format {name} cannot be written", "write .csv, .tsv, .jsonl or .parquet")
+    return module.write
+
+
+def _neighbour(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder} either; check the path"
+    close = nearest(path.name, [one.name for one in folder.iterdir() if not one.name.startswith(".")])
+    return close if close.startswith("did") else "check the path"
+
+
+def _format_of_bytes(head: bytes) -> str:
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return "xlsx"
+    return "jsonl" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") else "csv"
+
+
+@contextmanager
+def _called(source: str | os.PathLike[str], name: str) -> Iterator[str]:
+    """Errors name the source as the user does, not the temporary file that stands for it."""
+    try:
+        yield name or os.fspath(source)
+    except TunewrightError as error:
+        if not name:
+            raise
+        raise type(error)(error.problem.replace(os.fspath(source), name), error.remedy) from None
+
+
+def _unit(scan: Scan, has_place: bool) -> str:
+    return scan.unit if has_place or scan.first_line else "row"
+
+
+def _renamed(frame: pl.LazyFrame, options: Data) -> pl.LazyFrame:
+    """New names for columns; a name that is already in use is an error, an old one that is missing is not."""
+    known = frame.collect_schema().names()
+    mapping = {old: new for old, new in options.rename.items() if old in known}
+    for new in mapping.values():
+        if new in known and new not in mapping:
+            raise TunewrightError(f"data.rename: there is a column {new!r} already", "choose another name")
+    return frame.rename(mapping)
+
+
+def _require(columns: Sequence[str], known: Sequence[str], shown: str) -> None:
+    for column in columns:
+        if column not in known:
+            listed = ", ".join(known)
+            raise TunewrightError(
+                f"{shown}: there is no column {column!r}; its columns are: {listed:.300}", nearest(column, known)
+            )
+
+
+def _collected(frame: pl.LazyFrame, shown: str) -> pl.DataFrame:
+    try:
+        return frame.collect()
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(shown, error) from error
+
+
+def _unreadable(shown: str, error: Exception) -> TunewrightError:
+    return TunewrightError(
+        f"{shown}: cannot be read: {str(error).partition(chr(10))[0]}", "mend the file, or name another format"
+    )
+
+
+def _of_frame(frame: pl.DataFrame, options: Data, columns: Sequence[str] | None, name: str) -> Dataset:
+    renamed = _renamed(frame.lazy(), options).collect()
+    kept = list(renamed.columns if columns is None else dict.fromkeys(columns))
+    _require(kept, renamed.columns, name)
+    return Dataset(renamed.select(kept), name, pl.int_range(len(frame), eager=True))
+
+
+def _frame(source: Any) -> pl.DataFrame:
+    """A polars frame of what the caller holds. pandas is recognised by its module's name and never imported."""
+    if isinstance(source, pl.LazyFrame):
+        return source.collect()
+    if isinstance(source, pl.DataFrame):
+        return source
+    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
+        return pl.DataFrame([_of_pandas(str(name), source[name]) for name in source.columns])
+    if isinstance(source, Mapping):
+        return _of_mapping(source)
+    raise TunewrightError(
+        f"rows cannot be read from {type(source).__name__}", "give a path, a frame, or a mapping of lists"
+    )
+
+
+def _of_pandas(name: str, column: Any) -> pl.Series:
+    if not hasattr(column, "isna") or getattr(column, "ndim", 1) != 1:
+        raise TunewrightError(f"{FRAME}: two columns are named {name!r}", "rename one")
+    cells = [None if missing else cell for cell, missing in zip(column.tolist(), column.isna().tolist(), strict=True)]
+    return pl.Series(name, cells, strict=False)
+
+
+def _of_mapping(source: Mapping[Any, Any]) -> pl.DataFrame:
+    lengths = {name: len(cells) for name, cells in source.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise TunewrightError(f"the columns differ in length ({listed:.200})", "give lists of one length")
+    return pl.DataFrame([pl.Series(str(name), _listed(cells), strict=False) for name, cells in source.items()])
+
+
+def _listed(cells: Any) -> list[Any]:
+    return cells.tolist() if hasattr(cells, "tolist") else cells.to_list() if hasattr(cells, "to_list") else list(cells)
+
+
+def _digest(column: pl.Series) -> bytes:
+    lengths, texts = hashlib.sha256(), hashlib.sha256()
+    for start in range(0, len(column), HASHED_ROWS):
+        cells = as_texts(column.slice(start, HASHED_ROWS)).fill_null("")
+        lengths.update(cells.str.len_bytes().to_numpy().astype("<u8").tobytes())
+        texts.update("".join(cells.to_list()).encode())
+    return lengths.digest() + texts.digest()
+
+
+def as_texts(column: pl.Series) -> pl.Series:
+    """A column as strings: whole floats without their point where the column has only such, NaN as null, lists as JSON.
+
+    >>> as_texts(pl.Series([1.0, None])).to_list()
+    ['1', None]
+    """
+    if column.dtype == pl.String:
+        return column
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        return json_texts(column)
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+        if bool((column.is_null() | (column == column.round()) & (column.abs() < 2**53)).all()):
+            column = column.cast(pl.Int64)
+    return column.cast(pl.String)
