@@ -1,0 +1,167 @@
+"""The transformer encoder that BERT, RoBERTa, DistilBERT, MiniLM, E5 and XLM-R share: post-norm, learned positions.
+
+One module for the families: plain batched matmul attention on flattened tokens trains faster on short inputs than the
+general one, and its graph exports with every tensor stored as it is trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The measures of an encoder.
+
+    types : rows of the token-type table; 0 = the family has none
+    position_offset : position of the first token (RoBERTa counts from the padding id + 1)
+    """
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    positions: int
+    types: int
+    position_offset: int = 0
+    epsilon: float = 1e-12
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each with its residual and norm behind it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.qkv = nn.Linear(shape.width, 3 * shape.width)
+        self.out = nn.Linear(shape.width, shape.width)
+        self.attention_norm = nn.LayerNorm(shape.width, shape.epsilon)
+        self.up = nn.Linear(shape.width, shape.inner)
+        self.down = nn.Linear(shape.inner, shape.width)
+        self.norm = nn.LayerNorm(shape.width, shape.epsilon)
+
+    def forward(self, flat: Tensor, bias: Tensor) -> Tensor:
+        """flat : (b * t, d); bias : (b, 1, 1, t), added to the attention scores."""
+        drop = self.shape.dropout
+        attended = functional.dropout(self.out(self.attend(flat, bias)), drop, self.training)
+        flat = self.attention_norm(flat + attended)
+        inner = ACTIVATIONS[self.shape.activation](self.up(flat))
+        return self.norm(flat + functional.dropout(self.down(inner), drop, self.training))  # type: ignore[no-any-return]
+
+    def attend(self, flat: Tensor, bias: Tensor) -> Tensor:
+        """Multi-head attention without its output projection: (b * t, d) → (b * t, d)."""
+        heads, width = self.shape.heads, self.shape.width // self.shape.heads
+        qkv = self.qkv(flat).view(bias.shape[0], bias.shape[3], 3, heads, width).permute(2, 0, 3, 1, 4)
+        scores = (qkv[0] * (1 / math.sqrt(width))) @ qkv[1].transpose(-1, -2) + bias
+        shares = functional.dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
+        mixed: Tensor = shares.to(qkv.dtype) @ qkv[2]
+        return mixed.transpose(1, 2).reshape(flat.shape)
+
+
+class Encoder(nn.Module):
+    """Token ids → token states."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.words = nn.Embedding(shape.vocabulary, shape.width)
+        self.positions = nn.Embedding(shape.positions, shape.width)
+        self.types = nn.Embedding(shape.types, shape.width) if shape.types else None
+        self.norm = nn.LayerNorm(shape.width, shape.epsilon)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+
+    @property
+    def width(self) -> int:
+        return self.shape.width
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """input_ids, attention_mask : int64 (b, t), padded on the right → states (b, t, d), mask float32 (b, t)."""
+        rows, tokens = input_ids.shape
+        mask = attention_mask.to(torch.float32)
+        first = self.shape.position_offset
+        states = self.words(input_ids) + self.positions.weight[first : first + tokens]
+        if self.types is not None:
+            states = states + self.types.weight[0]
+        flat = self.norm(states).view(rows * tokens, self.width)
+        flat = functional.dropout(flat, self.shape.dropout, self.training)
+        bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
+        for layer in self.layers:
+            flat = layer(flat, bias)
+        return flat.view(rows, tokens, self.width), mask
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a family calls the tensors of an encoder; ``{}`` stands for the layer's number."""
+
+    words: str
+    positions: str
+    types: str
+    norm: str
+    query: str
+    key: str
+    value: str
+    out: str
+    attention_norm: str
+    up: str
+    down: str
+    layer_norm: str
+    prefixes: tuple[str, ...] = ()
+
+    def own(self, found: Mapping[str, Tensor], shape: Shape) -> dict[str, Tensor]:
+        """The family's tensors under our names, query, key and value joined; a missing one is a KeyError."""
+        for prefix in self.prefixes:
+            if f"{prefix}{self.words}.weight" in found:
+                found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+        out = {f"{own}.weight": found[f"{theirs}.weight"] for own, theirs in self._tables(shape)}
+        for own, theirs in self._pairs(shape):
+            for end in ("weight", "bias"):
+                parts = [found[f"{one}.{end}"] for one in theirs]
+                out[f"{own}.{end}"] = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return out
+
+    def theirs(self, own: Mapping[str, Tensor], shape: Shape) -> dict[str, Tensor]:
+        """The inverse of ``own``."""
+        out = {f"{theirs}.weight": own[f"{ours}.weight"] for ours, theirs in self._tables(shape)}
+        for ours, theirs in self._pairs(shape):
+            for end in ("weight", "bias"):
+                parts = own[f"{ours}.{end}"].chunk(len(theirs))
+                out |= {f"{one}.{end}": part.contiguous() for one, part in zip(theirs, parts, strict=True)}
+        return out
+
+    def _tables(self, shape: Shape) -> list[tuple[str, str]]:
+        tables = [("words", self.words), ("positions", self.positions), ("types", self.types)]
+        return tables if shape.types else tables[:2]
+
+    def _pairs(self, shape: Shape) -> list[tuple[str, tuple[str, ...]]]:
+        pairs: list[tuple[str, tuple[str, ...]]] = [("norm", (self.norm,))]
+        for number in range(shape.layers):
+            layer = {
+                "qkv": (self.query, self.key, self.value),
+                "out": (self.out,),
+                "attention_norm": (self.attention_norm,),
+                "up": (self.up,),
+                "down": (self.down,),
+                "norm": (self.layer_norm,),
+            }
+            pairs += [
+                (f"layers.{number}.{own}", tuple(one.format(number) for one in theirs)) for own, theirs in layer.items()
+            ]
+        return pairs

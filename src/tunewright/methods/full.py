@@ -1,0 +1,26 @@
+"""All parameters by gradient, the head started from the probe where the kind has one."""
+
+from __future__ import annotations
+
+from tunewright.methods import probe
+from tunewright.train.context import Context, Fitted
+from tunewright.train.loop import Model, descend
+
+
+def fit(context: Context) -> Fitted:
+    """Fine-tune encoder and head together."""
+    start = context.start or (probe.fit(context) if context.kind.closed_form else None)
+    head = context.new_head()
+    if start is not None:
+        head.load_state_dict(start.head.state_dict())
+    model = Model(context.copy_of_encoder(), head)
+    best, facts = descend(context, model)
+    encoder = context.whole(best.model.encoder)
+    size = sum(one.numel() for module in (encoder, head) for one in module.parameters())
+    return Fitted(
+        "full",
+        encoder,
+        best.model.head,
+        best.logits,
+        {**facts, "trainable_parameters": size, "bf16": context.bf16},
+    )

@@ -1,0 +1,151 @@
+"""A linear model on frozen embeddings: logistic or ridge regression, its strength chosen by cross-validation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Array, Kind
+from tunewright.train.context import Context, Fitted
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Inverse regularisation C, weakest model first; embeddings have length 1, so useful values lie well above 1."""
+FOLDS = 3
+SEARCH_ROWS = 4_000
+"""Rows that the strength is chosen on at the most; the fit itself takes all."""
+
+ITERATIONS = 300
+TOLERANCE = 1e-4
+ABSENT = 10.0
+"""How far the bias of a class that a fold lacks lies below all others."""
+
+Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""weight (k, d), bias (k,)"""
+Solver = Callable[[NDArray[np.float32], Array, int, float], Weights]
+"""(embeddings (n, d), truth, k, strength) → weights of all k logits"""
+
+
+def fit(context: Context) -> Fitted:
+    """A linear head on the backbone as it is. Source: Alain and Bengio 2016, linear classifier probes."""
+    solver = SOLVERS.get(context.kind.closed_form or "")
+    if solver is None:
+        raise TunewrightError(f"method 'probe' does not fit kind {context.target.kind!r}", "use --method full")
+    embeddings, truth = context.train_embeddings, context.train.truth
+    strength, scores = choose_strength(
+        embeddings, truth, context.kind, solver, context.task.seed, lambda: context.run.stopping
+    )
+    facts = {"strength": strength, "cross_validation": scores}
+    fitted = _fitted(context, solver(embeddings, truth, context.kind.size, strength), facts)
+
+    def refit() -> Fitted:
+        both = np.concatenate([embeddings, context.validation_embeddings])
+        weights = solver(both, np.concatenate([truth, context.validation.truth]), context.kind.size, strength)
+        again = _fitted(context, weights, facts)
+        return replace(again, validation_logits=fitted.validation_logits)
+
+    return replace(fitted, refit=refit)
+
+
+def choose_strength(
+    embeddings: NDArray[np.float32],
+    truth: Array,
+    kind: Kind,
+    solver: Solver,
+    seed: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> tuple[float, dict[str, float]]:
+    """The strength with the best cross-validated row score, climbing from the middle while time allows.
+
+    Of strengths that score alike the stronger regularisation wins.
+    """
+    rows = np.random.default_rng(seed).permutation(len(truth))[:SEARCH_ROWS]
+    embeddings, truth = embeddings[rows], truth[rows]
+    folds = list(_folds(truth, seed))
+    scores: dict[float, float] = {}
+
+    def score(at: int) -> float:
+        hits = []
+        for learn, judge in folds:
+            weights = solver(embeddings[learn], truth[learn], kind.size, STRENGTHS[at])
+            hits.append(kind.row_score(_linear(embeddings[judge], weights), truth[judge]))
+        scores[STRENGTHS[at]] = round(float(np.concatenate(hits).mean()), 6)
+        return scores[STRENGTHS[at]]
+
+    middle = len(STRENGTHS) // 2
+    if not folds:
+        return STRENGTHS[middle], {}
+    best, top = middle, score(middle)
+    for step in (1, -1):
+        at = middle + step
+        while 0 <= at < len(STRENGTHS) and not stopping():
+            found = score(at)
+            if found < top or (step > 0 and found == top):
+                break
+            best, top, at = at, found, at + step
+        if best != middle:
+            break
+    return STRENGTHS[best], {f"{strength:g}": scores[strength] for strength in sorted(scores)}
+
+
+def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:
+    if len(truth) < 2 * FOLDS:
+        return iter(())
+    labels = truth.ndim == 1 and truth.dtype.kind == "i"
+    splitter = (StratifiedKFold if labels else KFold)(FOLDS, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        return iter(list(splitter.split(np.zeros(len(truth)), truth if labels else None)))
+
+
+def _linear(embeddings: NDArray[np.float32], weights: Weights) -> Array:
+    return np.asarray(embeddings @ weights[0].T + weights[1], np.float32)
+
+
+def _fitted(context: Context, weights: Weights, facts: dict[str, Any]) -> Fitted:
+    head = context.new_head()
+    head.start(torch.from_numpy(weights[0]), torch.from_numpy(weights[1]))  # type: ignore[operator]
+    logits = _linear(context.validation_embeddings, weights)
+    size = weights[0].size + weights[1].size
+    return Fitted("probe", context.backbone.encoder, head, logits, {**facts, "trainable_parameters": size})
+
+
+def _logistic(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
+    classes = np.unique(truth)
+    weight, bias = np.zeros((size, embeddings.shape[1])), np.zeros(size)
+    if len(classes) < 2:
+        return weight, np.where(np.arange(size) == classes[0], 0.0, -ABSENT)
+    # Each strength starts anew: from the solution of another one the library takes its small gradient for the end.
+    model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=TOLERANCE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(embeddings, truth)
+    if len(classes) == 2:  # one row of sigmoid weights → two of softmax
+        weight[classes] = np.concatenate([-model.coef_, model.coef_]) / 2
+        bias[classes] = np.concatenate([-model.intercept_, model.intercept_]) / 2
+    else:
+        weight[classes], bias[classes] = model.coef_, model.intercept_
+    return weight, np.where(np.isin(np.arange(size), classes), bias, bias[classes].min() - ABSENT)
+
+
+def _logistic_per_label(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
+    pairs = [_logistic(embeddings, truth[:, at].astype(np.int64), 2, strength) for at in range(size)]
+    return np.stack([weight[1] - weight[0] for weight, _ in pairs]), np.array([bias[1] - bias[0] for _, bias in pairs])
+
+
+def _ridge(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
+    scaled = (truth - truth.mean()) / (truth.std() or 1.0)
+    model = Ridge(alpha=1 / strength).fit(embeddings.astype(np.float64), scaled)
+    return model.coef_[None], np.array([model.intercept_])
+
+
+SOLVERS: dict[str, Solver] = {"logistic": _logistic, "logistic_per_label": _logistic_per_label, "ridge": _ridge}

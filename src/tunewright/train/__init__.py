@@ -1,0 +1,1 @@
+"""The training side: examples, the one gradient loop, the ladder of methods, export."""

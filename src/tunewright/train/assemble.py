@@ -1,0 +1,124 @@
+"""The bundle, put together: modality, graphs, calibration, reference, manifest; and the proof that it is the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewright.backbones._catalogue import Found
+from tunewright.core.bundle import Manifest, Part, write_manifest
+from tunewright.core.types import Array, Windows
+from tunewright.heads._pooled import Embed
+from tunewright.runtime.predictor import Predictor
+from tunewright.train.context import Context, Examples, Fitted, frozen
+from tunewright.train.export import compare, export, rows_to_compare
+from tunewright.train.reference import reference
+
+EXTREMES = 8
+"""Shortest and longest windows that are put into one batch, to compare under the most padding."""
+
+
+def assemble(
+    folder: Path,
+    context: Context,
+    fitted: Fitted,
+    found: Found,
+    held_out: Examples,
+    *,
+    name: str,
+    task: Mapping[str, Any],
+    data: Mapping[str, Any],
+    run: Mapping[str, Any],
+) -> tuple[Manifest, Array]:
+    """Write a bundle into ``folder``, without metrics and report yet; returns its manifest and its held-out logits.
+
+    Raises
+    ------
+    TunewrightError
+        The exported graphs do not say what the trained model says.
+    """
+    backbone, target = context.backbone, context.target
+    modality_folder = folder / "modality" / backbone.modality_name
+    kind = context.kind.calibrate(fitted.validation_logits, context.validation.truth)
+    manifest = Manifest(
+        name=name,
+        inputs=dict(context.task.inputs),
+        modalities={backbone.modality_name: backbone.modality.save(modality_folder)},
+        targets=[{"name": target.name, "kind": target.kind, "labels": list(kind.labels), "spec": kind.spec()}],
+        parts=_graphs(folder, context, fitted),
+        backbone=_told(context, found),
+        method={"name": fitted.method, **fitted.facts},
+        task=dict(task),
+        data=dict(data),
+        metrics={},
+        run=dict(run),
+    )
+    manifest = write_manifest(folder, manifest)
+    predictor = Predictor.load(folder, context.task.fit.threads)
+    context.run.log("compare", say="comparing the exported graphs with the trained model")
+    head = f"head.{target.name}"
+    exported = predictor.run(held_out.windows, [head, "embed"])
+    export_facts = same_numbers(context, fitted, predictor, held_out.windows, exported[head])
+    logits = kind.gather(exported[head], held_out.windows)
+    told = reference(held_out.windows.cost, logits, np.stack(exported["embed"]), kind)
+    (folder / "reference.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    return write_manifest(folder, replace(manifest, run={**manifest.run, "export": export_facts})), logits
+
+
+def _graphs(folder: Path, context: Context, fitted: Fitted) -> dict[str, Part]:
+    backbone = context.backbone
+    context.run.log("export", say="exporting the graphs")
+    heads = {f"head.{context.target.name}": fitted.head, "embed": Embed(backbone.pooling)}
+    example = context.train.windows
+    return export(folder, backbone.modality_name, backbone.modality, example, fitted.encoder, heads)
+
+
+def _told(context: Context, found: Found) -> dict[str, Any]:
+    backbone = context.backbone
+    return {
+        "name": found.name if found.source != "folder" else Path(found.name).name,
+        "family": backbone.family,
+        "digest": found.digest,
+        "licence": found.licence,
+        "pooling": backbone.pooling,
+        "width": backbone.width,
+        "config": backbone.config,
+        "notes": list(backbone.notes),
+    }
+
+
+def same_numbers(
+    context: Context, fitted: Fitted, predictor: Predictor, windows: Windows, exported: Sequence[Array]
+) -> dict[str, float]:
+    """Compare on held-out windows, each batch padded as it is in serving, then once more under the most padding."""
+    index = rows_to_compare(windows, context.task.seed)
+    picked = subset(windows, index)
+    trained = frozen(fitted.encoder, fitted.head, context.backbone.modality, picked, context.device)
+    facts = compare(_rows(trained), _rows([exported[at] for at in index]), context.kind)
+    order = np.argsort(picked.cost, kind="stable")
+    extremes = np.unique(np.concatenate([order[:EXTREMES], order[-EXTREMES:]]))
+    head = f"head.{context.target.name}"
+    padded = predictor.run(picked, [head], batches=[extremes])[head]
+    compare(_rows([trained[at] for at in extremes]), _rows([padded[at] for at in extremes]), context.kind)
+    return facts
+
+
+def subset(windows: Windows, index: NDArray[np.int64]) -> Windows:
+    """The windows at ``index``, each as a row of its own."""
+    data = {name: values.take(index, axis=0) for name, values in windows.data.items()}
+    spans = windows.spans.take(index) if windows.spans is not None else None
+    return Windows(len(index), np.arange(len(index)), windows.cost[index], data, spans)
+
+
+def _rows(pieces: Sequence[Array]) -> Array:
+    if len({piece.shape for piece in pieces}) == 1:
+        return np.stack(pieces)
+    out = np.empty(len(pieces), object)
+    out[:] = pieces
+    return out

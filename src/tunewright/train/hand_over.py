@@ -1,0 +1,154 @@
+"""A bundle laid out for other programs: a Hugging Face folder, or the bare ONNX graphs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+from safetensors.torch import load_file, save_file
+
+from tunewright.core import plugins
+from tunewright.core.bundle import Manifest, read_manifest, verify
+from tunewright.core.errors import TunewrightError
+
+HF_README = """# {name}
+
+A text encoder and its head, fine-tuned with Tunewright from `{backbone}` ({licence}).
+The folder loads with transformers; the head is a linear map on the pooled, normalised state:
+
+```python
+import json, torch
+from pathlib import Path
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+folder = Path(".")
+tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+head, about = load_file(folder / "head.safetensors"), json.loads((folder / "head.json").read_text("utf-8"))
+
+def logits(texts):
+    batch = tokenizer([about["prefix"] + text for text in texts], padding=True, truncation=True,
+                      max_length=about["max_tokens"], return_tensors="pt")
+    with torch.no_grad():
+        states, mask = encoder(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1).float()
+    pooled = {pooling}
+    pooled = torch.nn.functional.normalize(pooled, dim=-1)
+    return pooled @ head["weight"].T + head["bias"]
+```
+
+`head.json` holds the labels in the order of the logits, and the calibration.
+"""
+
+POOLED = {
+    "mean": "(states * mask).sum(1) / mask.sum(1)",
+    "cls": "states[:, 0]",
+    "max": "(states + (mask - 1) * 1e4).amax(1)",
+}
+
+
+def to_hf(bundle: Path, out: Path) -> Path:
+    """A folder that transformers loads, with the head beside it and a README that says how to use both.
+
+    Raises
+    ------
+    TunewrightError
+        The bundle's backbone or head has no such form, or ``out`` exists.
+    """
+    manifest = _opened(bundle)
+    family = plugins.load("backbones", manifest.backbone["family"])
+    target = manifest.targets[0]
+    head = _weights(bundle, manifest, f"head.{target['name']}")
+    if not hasattr(family, "tensors") or set(head) != {"pooled.linear.weight", "pooled.linear.bias"}:
+        raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
+    with _new_folder(out) as folder:
+        config = manifest.backbone["config"]
+        own = _weights(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
+        save_file(family.tensors(own, config), folder / "model.safetensors", {"format": "pt"})
+        _write_json(folder / "config.json", config)
+        _write_tokenizer(bundle, manifest, folder)
+        save_file({name.rpartition(".")[2]: value for name, value in head.items()}, folder / "head.safetensors")
+        settings = manifest.modalities["text"]
+        about = {
+            "pooling": manifest.backbone["pooling"],
+            "prefix": settings["prefix"],
+            "max_tokens": settings["max_tokens"],
+        }
+        _write_json(folder / "head.json", about | {"target": target})
+        told = {
+            "name": manifest.name,
+            "backbone": manifest.backbone["name"],
+            "licence": manifest.backbone["licence"] or "?",
+        }
+        readme = HF_README.format(**told, pooling=POOLED[manifest.backbone["pooling"]])
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+    return out
+
+
+def to_onnx(bundle: Path, out: Path) -> Path:
+    """Every graph as one ONNX file with its tensors inside, the tokenizer, and ``about.json``.
+
+    Raises
+    ------
+    TunewrightError
+        ``out`` exists.
+    """
+    manifest = _opened(bundle)
+    with _new_folder(out) as folder:
+        graphs = {}
+        for name, part in manifest.parts.items():
+            onnx.save_model(onnx.load(bundle / part.file), folder / f"{name}.onnx")
+            graphs[name] = f"{name}.onnx"
+        for name in manifest.modalities:
+            shutil.copytree(bundle / "modality" / name, folder / name)
+        about = {
+            "graphs": graphs,
+            "inputs": manifest.inputs,
+            "modalities": manifest.modalities,
+            "targets": manifest.targets,
+        }
+        _write_json(folder / "about.json", about)
+    return out
+
+
+def _opened(bundle: Path) -> Manifest:
+    manifest = read_manifest(bundle)
+    verify(bundle, manifest)
+    return manifest
+
+
+def _weights(bundle: Path, manifest: Manifest, part: str) -> dict[str, Any]:
+    return {name: value for data in manifest.parts[part].data for name, value in load_file(bundle / data).items()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_tokenizer(bundle: Path, manifest: Manifest, folder: Path) -> None:
+    shutil.copy(bundle / "modality" / "text" / "tokenizer.json", folder / "tokenizer.json")
+    settings = manifest.modalities["text"]
+    tokens = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    pad = next((one["content"] for one in tokens["added_tokens"] if one["id"] == settings["pad_id"]), "[PAD]")
+    names = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": pad, "model_max_length": settings["max_tokens"]}
+    _write_json(folder / "tokenizer_config.json", names | {"model_input_names": ["input_ids", "attention_mask"]})
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that appears at ``out`` whole or not at all."""
+    if out.exists():
+        raise TunewrightError(f"{out}: it exists already", "choose another --out")
+    staged = out.with_name(f".{out.name}.staged")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        yield staged
+        os.rename(staged, out)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""What the tests of the backbones share: tiny random models of every family, saved by transformers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+SIZES: dict[str, dict[str, int]] = {
+    family: {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    for family in ("Bert", "Roberta", "XLMRoberta")
+}
+SIZES["DistilBert"] = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
+
+Save = Callable[..., tuple[Path, Any]]
+
+
+@pytest.fixture
+def save(tiny_backbone: Path, tmp_path: Path) -> Save:
+    """``save("Roberta", "ForMaskedLM", layer_norm_eps=1e-3)`` → the folder and the model that lies in it."""
+
+    def write(family: str, variant: str = "Model", **options: Any) -> tuple[Path, Any]:
+        words = json.loads((tiny_backbone / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+        config = getattr(transformers, f"{family}Config")(
+            vocab_size=words, max_position_embeddings=40, **SIZES[family] | options
+        )
+        torch.manual_seed(3)
+        model = getattr(transformers, f"{family}{variant}")(config).eval()
+        for parameter in model.parameters():  # norms and biases would else be ones and zeros, and hide a mistake
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        folder = tmp_path / f"{family}-{variant}".lower()
+        model.save_pretrained(folder)
+        shutil.copy(tiny_backbone / "tokenizer.json", folder)
+        return folder, model
+
+    return write

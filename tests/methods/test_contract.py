@@ -1,0 +1,57 @@
+"""What every method promises, for each kind; a new file in the folder is tested by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunewright.core import plugins
+from tunewright.train.context import logits_of
+from tunewright.train.ladder import RUNGS
+
+KINDS = ("classify", "multilabel", "regress")
+SETTINGS = {"fit.epochs": 1, "fit.learning_rate": 1e-3, "fit.batch_rows": 16}
+Make = Callable[..., Any]
+
+
+def test_the_ladder_climbs_over_methods_that_exist() -> None:
+    assert set(RUNGS) <= set(plugins.names("methods"))
+
+
+@pytest.mark.parametrize("name", plugins.names("methods"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_gives_a_model_whose_logits_are_those_it_tells(name: str, kind: str, make_context: Make) -> None:
+    context = make_context(kind, SETTINGS)
+    before = {key: value.clone() for key, value in context.backbone.encoder.state_dict().items()}
+    fitted = plugins.load("methods", name).fit(context)
+    assert fitted.method == name
+    assert fitted.facts["trainable_parameters"] > 0
+    assert fitted.validation_logits.shape == (40, context.kind.size)
+    again = logits_of(context, fitted.encoder, fitted.head, context.validation)
+    np.testing.assert_allclose(fitted.validation_logits, again, atol=1e-4)
+    for key, value in context.backbone.encoder.state_dict().items():
+        assert torch.equal(value, before[key]), f"{name} changed the backbone itself at {key}"
+    assert set(fitted.encoder.state_dict()) == set(before), "the encoder ships with every token of the backbone"
+
+
+@pytest.mark.parametrize("name", plugins.names("methods"))
+def test_the_same_seed_gives_the_same_bits(name: str, make_context: Make) -> None:
+    one, other = (plugins.load("methods", name).fit(make_context("classify", SETTINGS)) for _ in range(2))
+    for part in ("encoder", "head"):
+        states = getattr(one, part).state_dict(), getattr(other, part).state_dict()
+        assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", plugins.names("methods"))
+def test_what_is_fitted_again_keeps_the_judgement_from_before(name: str, make_context: Make) -> None:
+    fitted = plugins.load("methods", name).fit(make_context("classify", SETTINGS))
+    if fitted.refit is None:
+        pytest.skip("not fitted again")
+    again = fitted.refit()
+    np.testing.assert_array_equal(again.validation_logits, fitted.validation_logits)
+    states = again.head.state_dict(), fitted.head.state_dict()
+    assert not all(torch.equal(value, states[1][key]) for key, value in states[0].items())

@@ -1,0 +1,231 @@
+"""The gradient loop: repeatable to the bit, never worse than its start, and every way in which it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunewright.core import run as run_module
+from tunewright.train import loop
+from tunewright.train.loop import Best, Model, Plan, descend
+
+Make = Callable[..., Any]
+LEARNING = {"fit.epochs": 3, "fit.learning_rate": 3e-3, "fit.batch_rows": 8, "fit.average": 0.0, "fit.patience": 9}
+
+
+def model_of(context: Any) -> Model:
+    return Model(context.copy_of_encoder(), context.new_head())
+
+
+def descended(context: Any) -> tuple[Best, dict[str, Any]]:
+    return descend(context, model_of(context))
+
+
+def said(context: Any) -> str:
+    return " / ".join(record.get("say", "") for record in context.run.told)
+
+
+def states(best: Best) -> dict[str, torch.Tensor]:
+    return best.model.state_dict()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The run's clock: ``clock.now`` in seconds, moved by the test alone."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def at_each_step(context: Any, call: Callable[[int], None]) -> None:
+    """Call with the number of steps made so far."""
+    told, count = context.run.told.append, iter(range(1, 10**6))
+
+    def listen(record: dict[str, Any]) -> None:
+        told(record)
+        if record["event"] == "progress" and record["stage"] == "train":
+            call(next(count))
+
+    context.run._listener = listen
+
+
+@pytest.mark.parametrize("average", [0.0, 0.99])
+def test_the_same_seed_gives_the_same_bits(average: float, make_context: Make) -> None:
+    settings = LEARNING | {"fit.average": average}
+    (one, facts), (other, again) = (descended(make_context("classify", settings)) for _ in range(2))
+    assert facts == again
+    assert facts["best_step"] > 0
+    assert all(torch.equal(value, states(other)[name]) for name, value in states(one).items())
+    third, _ = descended(make_context("classify", settings | {"seed": 1}))
+    assert not torch.equal(states(third)["head.pooled.linear.weight"], states(one)["head.pooled.linear.weight"])
+
+
+@pytest.mark.parametrize("rate", [1e-4, 3e-3, 1.0])
+def test_the_result_is_never_worse_than_the_start(rate: float, make_context: Make) -> None:
+    context = make_context("classify", LEARNING | {"fit.learning_rate": rate})
+    best, facts = descended(context)
+    assert best.score == max(facts["scores"]) >= facts["scores"][0]
+    assert facts["scores"].index(best.score) == (0 if not facts["best_step"] else facts["best_step"] // 10)
+    assert context.kind.row_score(best.logits, context.validation.truth).mean() == pytest.approx(best.score, abs=1e-6)
+
+
+def test_where_nothing_is_gained_the_start_itself_comes_back(make_context: Make) -> None:
+    context = make_context("classify", LEARNING | {"fit.learning_rate": 1e-12})
+    start = model_of(context)
+    best, facts = descend(context, start)
+    assert facts["best_step"] == 0
+    for name, value in context.backbone.encoder.state_dict().items():
+        assert torch.equal(states(best)[f"encoder.{name}"], value)
+
+
+def test_the_loss_falls(make_context: Make) -> None:
+    context = make_context("classify", LEARNING | {"fit.epochs": 8, "fit.learning_rate": 5e-3})
+    descended(context)
+    losses = [record["loss"] for record in context.run.told if record["event"] == "progress" and "loss" in record]
+    assert len(losses) == 80
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_patience_ends_it(make_context: Make) -> None:
+    settings = LEARNING | {"fit.epochs": 9, "fit.learning_rate": 1e-12, "fit.patience": 2}
+    _, facts = descended(make_context("classify", settings))
+    assert (facts["stopped"], facts["steps"], len(facts["scores"])) == ("no gain", 20, 3)
+
+
+def test_all_epochs(make_context: Make) -> None:
+    _, facts = descended(make_context("classify", LEARNING))
+    assert (facts["stopped"], facts["steps"], len(facts["scores"])) == ("epochs", 30, 4)
+
+
+def plan(steps: int, **settings: Any) -> Plan:
+    fit = SimpleNamespace(learning_rate=1.0, warmup=0.1, **settings)
+    run = SimpleNamespace(elapsed=0.0, seconds=600.0, left=600.0)
+    return Plan(steps, SimpleNamespace(task=SimpleNamespace(fit=fit), run=run))  # type: ignore[arg-type]
+
+
+def test_the_step_size_rises_over_the_warm_up_and_falls_to_zero_along_a_line() -> None:
+    made = plan(99)
+    rates = [made.rate(step) for step in range(99)]
+    np.testing.assert_allclose(rates[:9], np.arange(1, 10) / 10, atol=1e-12)
+    np.testing.assert_allclose(rates[9:], 1 - np.arange(90) / 90, atol=1e-12)
+    assert max(rates) == rates[9] == 1.0
+
+
+def test_without_warm_up_it_starts_near_its_peak() -> None:
+    made = plan(9)
+    made.fit = SimpleNamespace(learning_rate=2.0, warmup=0.0)  # type: ignore[assignment]
+    np.testing.assert_allclose([made.rate(step) for step in range(9)], 2 * (1 - np.arange(1, 10) / 10))
+
+
+def test_the_minutes_cut_the_plan_in_time(make_context: Make, clock: SimpleNamespace) -> None:
+    """A step takes a second by the clock; of a minute a quarter is kept back, so about 45 of 300 steps are made."""
+    context = make_context("classify", LEARNING | {"fit.epochs": 30, "fit.minutes": 1.0})
+    rates: list[float] = []
+    rate = Plan.rate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "rate", lambda self, step: rates.append(rate(self, step)) or rates[-1])
+        at_each_step(context, lambda step: setattr(clock, "now", clock.now + 1.0))
+        _, facts = descended(context)
+    assert facts["stopped"] == "minutes"
+    assert 44 <= facts["steps"] <= 47
+    assert clock.now <= 60 - 15 + 2
+    assert rates[-1] < 0.05 * 3e-3, "the step size has come down to zero when the time is over"
+
+
+def test_time_that_is_over_between_two_looks_ends_it_at_once(make_context: Make, clock: SimpleNamespace) -> None:
+    context = make_context("classify", LEARNING | {"fit.epochs": 30, "fit.minutes": 1.0})
+    at_each_step(context, lambda step: setattr(clock, "now", 61.0 if step == 7 else clock.now + 0.01))
+    _, facts = descended(context)
+    assert (facts["stopped"], facts["steps"], len(facts["scores"])) == ("minutes", 7, 2)
+
+
+def test_an_interrupt_keeps_the_best_so_far(make_context: Make) -> None:
+    context = make_context("classify", LEARNING | {"fit.epochs": 30})
+    at_each_step(context, lambda step: setattr(context.run, "interrupted", step >= 23))
+    best, facts = descended(context)
+    assert (facts["stopped"], facts["steps"], len(facts["scores"])) == ("interrupted", 23, 4)
+    assert best.score == max(facts["scores"])
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_loss_that_is_not_finite_keeps_the_best_and_names_the_setting(average: float, make_context: Make) -> None:
+    settings = LEARNING | {"fit.epochs": 30, "fit.learning_rate": 1e30, "fit.average": average}
+    context = make_context("classify", settings)
+    best, facts = descended(context)
+    assert facts["stopped"] == "loss is not finite"
+    assert all(torch.isfinite(value).all() for value in states(best).values())
+    assert np.isfinite(best.logits).all()
+    assert "the loss is not finite at step" in said(context)
+    assert "lower fit.learning_rate (now 1e+30)" in said(context)
+    lines = (Path(context.run.folder) / "run.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [one["event"] for one in map(json.loads, lines)].count("astray") == 1
+
+
+def test_the_moving_average_as_a_formula() -> None:
+    mix = loop._slow_start(0.5)
+    averaged = [torch.tensor([0.0])]
+    for count, share in ((1, 2 / 11), (2, 3 / 12), (7, 8 / 17), (8, 0.5), (100, 0.5)):
+        before = averaged[0].item()
+        mix(averaged, [torch.tensor([1.0])], torch.tensor(count))
+        assert averaged[0].item() == pytest.approx(share * before + (1 - share) * 1.0)
+
+
+def test_the_average_is_what_is_judged_and_kept(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a memory that never ends the average stays at the first step, whatever follows."""
+    monkeypatch.setattr(loop, "_slow_start", lambda decay: lambda averaged, current, count: None)
+    context = make_context("classify", LEARNING | {"fit.average": 0.9})
+    _, facts = descended(context)
+    assert len(set(facts["scores"][1:])) == 1
+
+
+def test_matrices_decay_and_vectors_do_not(make_context: Make) -> None:
+    model = model_of(make_context())
+    matrices, vectors = loop._groups(model, 0.1)
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
+    assert {one.ndim for one in matrices["params"]} == {2}
+    assert {one.ndim for one in vectors["params"]} == {1}
+    model.encoder.requires_grad_(False)
+    assert sum(len(group["params"]) for group in loop._groups(model, 0.1)) == 2
+
+
+def test_a_step_in_pieces_is_the_step(make_context: Make, tiny_backbone: Path, tmp_path: Path) -> None:
+    """Without dropout a batch computed in pieces of 40 tokens moves the weights as the batch at once does."""
+    folder = tmp_path / "no-dropout"
+    folder.mkdir()
+    for path in tiny_backbone.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config | off), encoding="utf-8")
+    gradients = []
+    for budget in (100_000, 40):
+        context = make_context("classify", LEARNING, backbone=folder)
+        model = model_of(context)
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.0)
+        optimiser.zero_grad = lambda set_to_none=True: None  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "STEP_BUDGET", budget)
+            loss = loop._step(context, model, optimiser, np.arange(24), context.train.wanted, 0.0)
+        gradients.append((loss, [one.grad.clone() for one in model.parameters() if one.grad is not None]))
+    assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-5)
+    for one, other in zip(gradients[0][1], gradients[1][1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
+
+
+def test_batches_hold_rows_of_like_length_and_change_from_epoch_to_epoch(make_context: Make) -> None:
+    examples = make_context(intents=8).train
+    draws = np.random.default_rng(0)
+    one, other = ([batch.tolist() for batch in loop._shuffled(examples, 16, draws)] for _ in range(2))
+    for epoch in (one, other):
+        assert sorted(row for batch in epoch for row in batch) == list(range(160))
+    assert one != other
+    cost = examples.windows.cost
+    spread = np.mean([np.std(cost[batch]) for batch in one])
+    assert spread < 0.5 * np.std(cost)
