@@ -1,0 +1,63 @@
+"""What an audit may use: the kind, what the model answered, the truth, and what else is at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tunewright.core.types import Array, Kind
+
+
+def row_place(row: int) -> str:
+    """Where a row lies, if nothing better is known.
+
+    >>> row_place(0)
+    'row 1'
+    """
+    return f"row {row + 1}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything but ``kind`` may be None; an audit lists in its ``NEEDS`` what it cannot do without.
+
+    logits : float32 (n, k), what the model gave for each row
+    truth : (n, ...), in the kind's own coding
+    inputs : column → the n raw texts, shown in private exhibits only
+    place : row → where it lies (``test.csv line 12``)
+    leaked : bool (n,), rows whose input occurs in the training rows
+    train_truth : the training rows' truth, for what a constant answer would reach
+    predictor : the loaded bundle, or anything that answers like it
+    """
+
+    kind: Kind
+    logits: Any = None
+    truth: Any = None
+    inputs: Any = None
+    place: Callable[[int], str] = row_place
+    seed: int = 0
+    leaked: Any = None
+    train_truth: Any = None
+    predictor: Any = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows are judged."""
+        known = next((one for one in (self.truth, self.logits) if one is not None), ())
+        return len(known)
+
+    @property
+    def kind_name(self) -> str:
+        """The kind's plugin name, from its class: ``PerToken`` → ``per_token``."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self.kind).__name__).lower()
+
+    @cached_property
+    def decided(self) -> Array:
+        return self.kind.decide(self.logits)
+
+    @cached_property
+    def proba(self) -> Array:
+        return self.kind.proba(self.logits)

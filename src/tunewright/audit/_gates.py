@@ -1,0 +1,175 @@
+"""Gates: limits on findings. A bundle that misses one is refused, and the refusal names gate, value and next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from operator import ge, gt, le, lt
+
+from tunewright.audit._run import promised
+from tunewright.core.errors import GateMissed, TunewrightError, nearest
+from tunewright.core.plugins import load, names
+from tunewright.core.task import GATE
+from tunewright.core.types import Finding, Kind
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {">=": ge, ">": gt, "<=": le, "<": lt}
+
+Place = tuple[int, str]
+"""Which finding, and which of its numbers: ``""`` = the value, ``low``, ``high``."""
+
+
+def judge(findings: Sequence[Finding], gates: Mapping[str, str]) -> list[Finding]:
+    """The findings, with ``limit`` and ``passed`` on those that gates name.
+
+    A gate is named ``METRIC`` or ``AUDIT.METRIC``, then ``.SLICE`` for a part of the rows, then ``.low`` or ``.high``
+    for an end of the interval. Several gates on one finding are joined: ``>= 0.9, low >= 0.88``. A gate on a finding
+    without a value is missed.
+
+    Raises
+    ------
+    TunewrightError
+        No finding has the name (with the nearest one), or several have it.
+    """
+    places = _places(findings)
+    limits: dict[int, list[str]] = {}
+    for name, limit in gates.items():
+        at, bound = _find(name, places, findings)
+        limits.setdefault(at, []).append(f"{bound} {_tidy(limit)}".strip())
+    return [_judged(finding, limits[at]) if at in limits else finding for at, finding in enumerate(findings)]
+
+
+def missed(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings whose gate does not hold."""
+    return [finding for finding in findings if finding.passed is False]
+
+
+def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind]) -> None:
+    """Before minutes of training: does some audit give a finding for every gate?
+
+    kind : one that has learned, or the class before it learns anything
+
+    Raises
+    ------
+    TunewrightError
+        No audit gives a metric of that name (with the nearest one). Where an audit does not say what it gives, nothing
+        is raised.
+    """
+    some = _some(kind) if isinstance(kind, type) else kind
+    if some is None or any(not hasattr(load("audits", name), "metrics") for name in names("audits")):
+        return
+    given = {name: promised(name, some) for name in names("audits")}
+    known = [metric for metrics in given.values() for metric in metrics]
+    spelled = known + [f"{name}.{metric}" for name, metrics in given.items() for metric in metrics]
+    for gate in gates:
+        if not any(gate == one or gate.startswith(f"{one}.") for one in spelled):
+            raise TunewrightError(f"gates.{gate}: no audit measures this", nearest(gate, known))
+
+
+def verdicts(finding: Finding) -> list[tuple[str, str, bool]]:
+    """Each gate of a judged finding: its name, its limit, and whether it holds."""
+    found = []
+    for part in finding.limit.split(", ") if finding.limit else ():
+        bound, limit = part.split(" ", 1) if part[0].isalpha() else ("", part)
+        name = ".".join(filter(None, (finding.metric, finding.slice, bound)))
+        found.append((name, limit, _holds(finding, bound, limit)))
+    return found
+
+
+def refusal(missed: Sequence[Finding], *, report: str = "") -> GateMissed:
+    """The error that refuses a bundle: every missed gate with value, interval and n, and the next thing to try.
+
+    report : where the report of the refused bundle lies
+    """
+    problems = [
+        f"gate {name} {limit} is missed: {_told(finding)}"
+        for finding in missed
+        for name, limit, holds in verdicts(finding)
+        if not holds
+    ]
+    remedy = next_step(missed[0])
+    return GateMissed("; ".join(problems), f"{remedy} (the report: {report})" if report else remedy)
+
+
+def next_step(finding: Finding) -> str:
+    """What to try when a gate on this finding is missed."""
+    if finding.value is None:
+        return f"see that the audit {finding.audit} can run, or take the gate out"
+    if _could_be_chance(finding):
+        return "the limit lies inside the interval: judge on more test rows before changing the model"
+    try:
+        return str(getattr(load("audits", finding.audit), "REMEDY", "")) or _GENERAL
+    except Exception:
+        return _GENERAL
+
+
+def _some(kind: type[Kind]) -> Kind | None:
+    """Any instance of a kind, only to ask it for the names of its metrics."""
+    for values in (["a", "b"], [0.0, 1.0], [["a"], ["b"]]):
+        with suppress(ValueError, TypeError, TunewrightError):
+            return kind.learn(values, {})
+    return None
+
+
+_GENERAL = "label more training rows, or try --method full with more --minutes"
+
+
+def _could_be_chance(finding: Finding) -> bool:
+    limits = [float(limit.split()[1]) for name, limit, holds in verdicts(finding) if not holds]
+    low, high = finding.low, finding.high
+    return low is not None and high is not None and all(low <= limit <= high for limit in limits)
+
+
+def _told(finding: Finding) -> str:
+    if finding.value is None:
+        return finding.note or "it has no value"
+    if finding.low is None or finding.high is None:
+        return f"{finding.value:.3f} (n = {finding.n:,})"
+    return f"{finding.value:.3f} (95 % interval {finding.low:.3f}–{finding.high:.3f}, n = {finding.n:,})"
+
+
+def _places(findings: Sequence[Finding]) -> dict[str, list[Place]]:
+    places: dict[str, list[Place]] = {}
+    for at, finding in enumerate(findings):
+        part = f".{finding.slice}" if finding.slice else ""
+        for head in dict.fromkeys((finding.metric, f"{finding.audit}.{finding.metric}")):
+            for bound in ("", "low", "high"):
+                places.setdefault(f"{head}{part}{f'.{bound}' if bound else ''}", []).append((at, bound))
+    return places
+
+
+def _find(name: str, places: Mapping[str, list[Place]], findings: Sequence[Finding]) -> Place:
+    found = places.get(name) or [(at, "") for at, one in enumerate(findings) if _may_have_given(one, name)][:1]
+    if not found:
+        plain = {".".join(filter(None, (one.metric, one.slice))) for one in findings}
+        raise TunewrightError(f"gates.{name}: no audit measures this", nearest(name, plain))
+    if len(found) > 1:
+        audits = [findings[at].audit for at, _ in found]
+        problem = f"gates.{name}: several audits measure this: {', '.join(audits)}"
+        raise TunewrightError(problem, f"write {audits[0]}.{name}")
+    return found[0]
+
+
+def _may_have_given(finding: Finding, gate: str) -> bool:
+    """An audit that did not run may be the one that a gate means: then the gate is missed, not unknown."""
+    silent = finding.value is None and bool(finding.note)
+    heads = (f"{finding.metric}.", f"{finding.audit}.{finding.metric}.")
+    return silent and (finding.metric == finding.audit or gate.startswith(heads))
+
+
+def _judged(finding: Finding, limits: list[str]) -> Finding:
+    named = replace(finding, limit=", ".join(limits))
+    return replace(named, passed=all(holds for _, _, holds in verdicts(named)))
+
+
+def _holds(finding: Finding, bound: str, limit: str) -> bool:
+    value = getattr(finding, bound or "value")
+    sign, number = limit.split()
+    return value is not None and COMPARE[sign](value, float(number))
+
+
+def _tidy(limit: str) -> str:
+    matched = GATE.match(limit)
+    if matched is None:
+        raise TunewrightError(f"{limit!r} is no limit", 'write for example ">= 0.90"')
+    return f"{matched[1]} {matched[2]}"

@@ -1,0 +1,107 @@
+"""Run the audits: what one needs and does not get is said, one that raises is named, and the others stand."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tunewright.audit._context import Context
+from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.plugins import load, names
+from tunewright.core.types import Finding, Kind
+
+PIECE = 12
+
+WORDS = {
+    "logits": "there are no answers of a model",
+    "truth": "the rows have no labels",
+    "inputs": "the inputs themselves are not at hand",
+    "leaked": "it is not known which rows occur in training",
+    "train_truth": "the labels of the training rows are not at hand",
+    "predictor": "there is no model at hand to ask",
+}
+
+
+def audit(context: Context, only: Iterable[str] | None = None) -> list[Finding]:
+    """Findings of all audits that suit the kind, or of those named.
+
+    An audit whose needs are not met, or that raises, gives findings without a value and a note that says why.
+
+    Raises
+    ------
+    TunewrightError
+        ``only`` names an audit that does not exist.
+    """
+    known = names("audits")
+    for name in only or ():
+        if name not in known:
+            raise TunewrightError(f"there is no audit {name!r}", nearest(name, known))
+    chosen = known if only is None else [name for name in known if name in set(only)]
+    return [finding for name in chosen for finding in _one(name, context, named=only is not None)]
+
+
+def promised(name: str, kind: Kind) -> tuple[str, ...]:
+    """The metrics that an audit says it gives for a kind; none if it does not say."""
+    plugin = load("audits", name)
+    return tuple(plugin.metrics(kind)) if suits(plugin, kind) and hasattr(plugin, "metrics") else ()
+
+
+def suits(plugin: ModuleType, kind: Kind) -> bool:
+    """Whether an audit is for this kind."""
+    return plugin.KINDS is None or Context(kind).kind_name in plugin.KINDS
+
+
+def _one(name: str, context: Context, named: bool) -> list[Finding]:
+    try:
+        plugin = load("audits", name)
+        if not suits(plugin, context.kind):
+            wanted = ", ".join(sorted(plugin.KINDS))
+            return [_silent(name, name, f"not run, because it is for {wanted}")] if named else []
+        reason = _unmet(plugin.NEEDS, context)
+        if reason:
+            return _all_silent(name, context.kind, f"not run, because {reason}")
+        return [replace(finding, audit=name) for finding in plugin.run(context)]
+    except Exception as error:
+        return _all_silent(name, context.kind, f"failed: {_why(error, context)}")
+
+
+def _unmet(needs: frozenset[str], context: Context) -> str:
+    missing = [WORDS.get(need, f"{need} is not given") for need in sorted(needs) if getattr(context, need) is None]
+    if missing:
+        return " and ".join(missing)
+    return "there are no rows" if needs & {"truth", "logits"} and not context.rows else ""
+
+
+def _all_silent(name: str, kind: Kind, note: str) -> list[Finding]:
+    try:
+        metrics: Sequence[str] = promised(name, kind)
+    except Exception:
+        metrics = ()
+    return [_silent(name, metric, note) for metric in metrics or (name,)]
+
+
+def _silent(name: str, metric: str, note: str) -> Finding:
+    return Finding(name, metric, None, note=note)
+
+
+def _why(error: Exception, context: Context) -> str:
+    """What went wrong and where. A message with a piece of a row is left out: the report ships with the bundle."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())
+    if _tells_rows(message, context.inputs or {}):
+        message = "(the message holds a row, so it is not shown)"
+    return f"{type(error).__name__}: {message} ({Path(frame.filename).name} line {frame.lineno})"
+
+
+def _tells_rows(message: str, inputs: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a message holds a text of a row, or a piece of one: 12 characters in a row, or anything in quotes."""
+    texts = "\n".join(" ".join(str(text).split()) for column in inputs.values() for text in column)
+    quoted = [piece for mark in "'\"`" for piece in re.findall(f"{mark}([^{mark}]+){mark}", message)]
+    pieces = [message[at : at + PIECE] for at in range(len(message) - PIECE + 1)]
+    whole = any(line and line in message for line in texts.split("\n") if len(line) > 3)
+    return whole or any(piece in texts for piece in [*quoted, *pieces])

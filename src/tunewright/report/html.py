@@ -1,0 +1,211 @@
+"""``report.html``: one page without network or script, in two languages, from a record and its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tunewright.audit import next_step
+from tunewright.core.types import Exhibit, Finding
+from tunewright.report import words
+from tunewright.report.plots import interval, plot
+from tunewright.report.sections import Section, sections
+from tunewright.report.words import Pair, number
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+FOLDED = 12
+"""Tables with more rows than this are folded."""
+
+
+def page(record: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    """The report as HTML."""
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        record=record,
+        first=_first_screen(record, findings),
+        gates=gate_rows(findings),
+        sections=sections(findings),
+        facts=_facts(record),
+        folded=FOLDED,
+    )
+
+
+def rows_page(name: str, exhibits: Sequence[tuple[Section, Exhibit]]) -> str:
+    """The private exhibits as HTML."""
+    return environment().get_template("rows.html.j2").render(name=name, exhibits=exhibits)
+
+
+@cache
+def environment() -> Environment:
+    """Templates with everything escaped, and the words and plots that they use."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.globals |= {"say": say, "both": both, "plot": plot, "measured": _measured, "style": partial(_style, made)}
+    made.globals |= {"number": number, "figure": figure, "span": words.span, "cell": cell}
+    made.globals |= {"numeric": numeric, "breaking": breaking}
+    return made
+
+
+def say(text: str) -> Markup:
+    """A text of the report in both languages."""
+    return both((text, words.translate(text)))
+
+
+def both(pair: Pair) -> Markup:
+    """Both languages; the page shows one of them."""
+    english, chinese = pair
+    if english == chinese:
+        return Markup(escape(english))
+    return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(english, chinese)
+
+
+def cell(value: Any) -> str:
+    """A value of a table; a label may be broken after its underscores."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    if value is None or isinstance(value, int | float):
+        return number(value)
+    return Markup(str(escape(value)).replace("_", "_<wbr>")) if breaking(value) == "word" else str(value)
+
+
+def figure(finding: Finding) -> str:
+    """A finding's value; a whole number without an interval is a count."""
+    value = finding.value
+    counted = value is not None and finding.low is None and float(value).is_integer()
+    return number(int(value) if counted and value is not None else value)
+
+
+def breaking(value: Any) -> str:
+    """The class of a cell: a number, one word (a label) that is not broken inside, or a text that may be."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number"
+    return "word" if isinstance(value, str) and len(value) <= 48 and " " not in value else ""
+
+
+def numeric(rows: Sequence[Sequence[Any]], at: int) -> bool:
+    """Whether a column holds numbers."""
+    return any(isinstance(row[at], int | float) for row in rows) and not any(isinstance(row[at], str) for row in rows)
+
+
+def gate_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One row per gated finding, missed ones first."""
+    own = {section.name: section for section in sections(findings)}
+    gated = [
+        {"finding": finding, "name": own[finding.audit].metric(finding.metric), "section": own[finding.audit]}
+        for finding in findings
+        if finding.limit
+    ]
+    return sorted(gated, key=lambda row: bool(row["finding"].passed))
+
+
+def limits(finding: Finding) -> list[float]:
+    """The numbers in a finding's limit."""
+    return [float(part.split()[-1]) for part in finding.limit.split(", ")] if finding.limit else []
+
+
+def _measured(finding: Finding) -> Markup:
+    """The value's place between 0 and 1; nothing for numbers in the unit of the target."""
+    if finding.metric.startswith(words.IN_UNITS):
+        return Markup("")
+    return interval(finding.value, finding.low, finding.high, limits(finding))
+
+
+def _style(made: Environment) -> Markup:
+    """The style sheet, which holds nothing from outside."""
+    source, _, _ = made.loader.get_source(made, "style.css")  # type: ignore[union-attr]
+    return Markup(source)
+
+
+def _first_screen(record: Mapping[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
+    """What a reader who reads nothing else should know: the verdict, and the first metric in a sentence."""
+    heads = headline(findings)
+    silent = sum(finding.value is None for finding in findings)
+    return {
+        "state": state(record["verdict"]),
+        "verdict": verdict(record["verdict"]),
+        "sentence": _unbroken(in_a_sentence(heads)),
+        "next": _next(findings),
+        "baseline": _baseline(findings),
+        "silent": f"{silent} measurements have no value; the sections below say why." if silent else "",
+        "tiles": [(words.metric(finding.metric), finding) for finding in heads],
+    }
+
+
+def in_a_sentence(heads: Sequence[Finding]) -> Pair | None:
+    """The first metric with interval and n."""
+    if not heads:
+        return None
+    first = heads[0]
+    return words.sentence(first.metric, first.value, first.low, first.high, first.n)
+
+
+def _unbroken(pair: Pair | None) -> Pair | None:
+    """The two ends of an interval stay on one line."""
+    return pair and (pair[0].replace("–", "\u2060–\u2060"), pair[1].replace("–", "\u2060–\u2060"))
+
+
+def _next(findings: Sequence[Finding]) -> Pair | None:
+    """What to try first, if a gate is missed."""
+    gate = next((finding for finding in findings if finding.passed is False), None)
+    own = next((section for section in sections(findings) if gate and section.name == gate.audit), None)
+    return own.say(next_step(gate)) if gate and own else None
+
+
+def headline(findings: Sequence[Finding], shown: int = 3) -> list[Finding]:
+    """The first findings of the first audit, on all rows: the kind's own metrics come first in ``accuracy``."""
+    whole = [finding for finding in findings if not finding.slice and not finding.metric.startswith("baseline.")]
+    return [finding for finding in whole if finding.audit == whole[0].audit][:shown]
+
+
+def state(told: Mapping[str, Any]) -> str:
+    """``Released``, ``Refused``, or ``Measured`` where no gate was set."""
+    if not told["gates"]:
+        return "Measured"
+    return "Released" if told["released"] else "Refused"
+
+
+def verdict(told: Mapping[str, Any]) -> str:
+    """The verdict in one sentence."""
+    if not told["gates"]:
+        return "No gate is set, so nothing could be refused."
+    if told["released"]:
+        return "Every gate holds."
+    return f"{len(told['missed'])} of {told['gates']} gates missed, so this bundle is not released."
+
+
+def _baseline(findings: Sequence[Finding]) -> Pair | None:
+    found = next((one for one in findings if one.metric == "baseline.accuracy" and one.value is not None), None)
+    if found is None or found.value is None:
+        return None
+    share = f"{found.value * 100:.0f}"
+    return (
+        f"One constant answer, the most common one in training, would be right in {share} of 100.",
+        f"若始终回答训练数据中最常见的类别，每 100 条约答对 {share} 条。",
+    )
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the report is about, in a line."""
+    target = (record["targets"] or [{}])[0]
+    labels, data = target.get("labels") or [], record["data"]
+    facts = [
+        ("Task", str(target.get("kind") or "")),
+        ("Classes", number(len(labels)) if labels else ""),
+        ("Training rows", number(data.get("train_rows")) if data.get("train_rows") else ""),
+        ("Test rows", number(data.get("test_rows")) if data.get("test_rows") else ""),
+        ("Method", str(record["method"].get("name", ""))),
+        ("Pretrained model", str(record["backbone"].get("name", ""))),
+    ]
+    return [(name, value) for name, value in facts if value]

@@ -1,0 +1,60 @@
+"""Small judged models of each kind: how well they answer is set by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunewright.audit import Context
+from tunewright.kinds.classify import Classify
+from tunewright.kinds.multilabel import Multilabel
+from tunewright.kinds.regress import Regress
+
+Make = Callable[..., Context]
+
+
+@pytest.fixture
+def decided() -> Make:
+    """A context of single labels from pairs of (truth, decided) by position, with scores if given."""
+
+    def make(truth: Any, said: Any, scores: Any = None, k: int = 0, **more: Any) -> Context:
+        truth, said = np.asarray(truth, np.int64), np.asarray(said, np.int64)
+        k = k or int(max(truth.max(), said.max())) + 1
+        score = np.full(len(truth), 0.9) if scores is None else np.asarray(scores, np.float64)
+        proba = np.repeat(((1 - score) / max(k - 1, 1))[:, None], k, 1)
+        proba[np.arange(len(said)), said] = score
+        labels = more.pop("labels", tuple(f"c{at}" for at in range(k)))
+        inputs = more.pop("inputs", {"text": [f"secret words of row {at}" for at in range(len(truth))]})
+        logits = np.log(np.maximum(proba, 1e-12))
+        return Context(Classify(labels), logits, truth, inputs, **more)
+
+    return make
+
+
+@pytest.fixture(params=["classify", "multilabel", "regress"])
+def noisy(request: pytest.FixtureRequest) -> Context:
+    """400 rows of each kind, answered with errors."""
+    return make_noisy(request.param)
+
+
+def make_noisy(kind: str, n: int = 400) -> Context:
+    draw = np.random.default_rng(7)
+    more = {
+        "inputs": {"text": [f"<b>secret</b> words of row {at}" for at in range(n)]},
+        "leaked": draw.random(n) < 0.1,
+        "predictor": object(),
+    }
+    if kind == "regress":
+        truth = draw.normal(5, 2, n)
+        logits = ((truth - 5) / 2 + draw.normal(0, 0.5, n))[:, None]
+        return Context(Regress(5.0, 2.0), logits, truth, train_truth=truth, **more)
+    if kind == "multilabel":
+        truths = (draw.random((n, 4)) < 0.3).astype(np.uint8)
+        logits = draw.normal(0, 1.5, (n, 4)) + 3.0 * truths - 1.5
+        return Context(Multilabel(tuple("abcd"), (0.5,) * 4), logits, truths, train_truth=truths, **more)
+    labels = draw.integers(0, 4, n)
+    logits = draw.normal(0, 1.0, (n, 4)) + 2.0 * np.eye(4)[labels]
+    return Context(Classify(tuple("abcd")), logits, labels, train_truth=labels, **more)
