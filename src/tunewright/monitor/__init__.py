@@ -1,0 +1,1 @@
+"""What happens after release: the events of serving. Imports no torch."""

@@ -1,0 +1,47 @@
+"""Metrics: what Prometheus reads at /metrics, in a registry of the application's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class Metrics:
+    """Counts of requests, rows and seconds. Labels never hold anything that a client may choose freely."""
+
+    def __init__(self, digests: Mapping[str, str]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "tunewright_requests",
+            "Requests, by route and status",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "tunewright_request_seconds", "From request to answer", ["route"], buckets=SECONDS, registry=self.registry
+        )
+        self.rows = Histogram(
+            "tunewright_request_rows", "Inputs of a predict request", ["bundle"], buckets=ROWS, registry=self.registry
+        )
+        self.under_way = Gauge(
+            "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry
+        )
+        self.sink_failures = Counter(
+            "tunewright_sink_failures", "Times that the event sink failed", registry=self.registry
+        )
+        bundles = Gauge(
+            "tunewright_bundle_info", "Bundles that are served", ["bundle", "digest"], registry=self.registry
+        )
+        for name, digest in digests.items():
+            bundles.labels(name, digest).set(1)
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        return generate_latest(self.registry)

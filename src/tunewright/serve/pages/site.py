@@ -1,0 +1,53 @@
+"""Routes of the pages, and their templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.staticfiles import StaticFiles
+
+from tunewright.serve.limits import Limits
+from tunewright.serve.predictor import Predictor
+
+HERE = Path(__file__).parent
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'{images}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def add(app: FastAPI, predictors: Mapping[str, Predictor], limits: Limits) -> None:
+    """Add ``/``, ``/docs`` and the files that they need."""
+    environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    facts = {"bundles": [_facts(name, one) for name, one in predictors.items()], "characters": limits.text_characters}
+    trial = environment.get_template("try.html").render(facts=facts)
+    docs = environment.get_template("docs.html").render()
+
+    async def try_page() -> Response:
+        return _page(trial, POLICY.format(images=""))
+
+    async def docs_page() -> Response:
+        return _page(docs, POLICY.format(images=" data:"))  # Swagger UI's style sheet holds its icons
+
+    app.add_api_route("/", try_page, include_in_schema=False)
+    app.add_api_route("/docs", docs_page, include_in_schema=False)
+    for folder in ("assets", "vendor"):
+        app.mount(f"/pages/{folder}", StaticFiles(directory=HERE / folder))
+
+
+def _page(text: str, policy: str) -> Response:
+    headers = {"content-security-policy": policy, "cache-control": "no-cache"}
+    return Response(text, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _facts(name: str, predictor: Predictor) -> dict[str, Any]:
+    manifest = predictor.manifest
+    targets = [
+        {"name": one["name"], "kind": one["kind"], "labels": len(getattr(predictor.kinds[one["name"]], "labels", ()))}
+        for one in manifest.targets
+    ]
+    return {"name": name, "digest": manifest.digest, "inputs": manifest.inputs, "targets": targets}

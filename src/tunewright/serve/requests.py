@@ -1,0 +1,231 @@
+"""Requests: a bounded body, parsed and checked, with the place of whatever is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+
+from tunewright.core.errors import nearest
+from tunewright.serve.limits import Limits
+from tunewright.serve.problems import Refusal, shown
+
+EXAMPLE = 'send {"inputs": ["some text"]}'
+DISCARD_TIMES = 8
+"""A body this many times over the limit is still read to its end (and forgotten), so that clients that first send
+everything and then listen get the answer instead of a broken connection."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a request asks: rows for the predictor, and how many candidates each answer lists."""
+
+    rows: Sequence[Any]
+    top: int = 0
+
+
+async def read_body(request: HttpRequest, limits: Limits) -> bytes:
+    """The body, never more than ``limits.body_bytes`` of it in memory.
+
+    Raises
+    ------
+    Refusal
+        413 where it is longer, whether it says so (Content-Length) or not (chunked); 408 where it comes too slowly.
+    """
+    try:
+        async with asyncio.timeout(limits.timeout_seconds):
+            return await _bounded(request, limits.body_bytes)
+    except TimeoutError:
+        seconds = limits.timeout_seconds
+        raise Refusal(
+            408, f"the body did not arrive within {seconds:g} seconds", "send it faster, or less of it"
+        ) from None
+    except ClientDisconnect:
+        raise Refusal(400, "the connection ended before the body was complete", "send the request again") from None
+
+
+async def _bounded(request: HttpRequest, most: int) -> bytes:
+    stated = request.headers.get("content-length", "")
+    waits = request.headers.get("expect", "").lower() == "100-continue"
+    if stated.isdigit() and int(stated) > most and waits:
+        _too_large(most)
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size <= most:
+            pieces.append(piece)
+        elif size > DISCARD_TIMES * most:
+            break
+        else:
+            pieces.clear()
+    if size > most:
+        _too_large(most)
+    return b"".join(pieces)
+
+
+def _too_large(most: int) -> NoReturn:
+    raise Refusal(
+        413,
+        f"the body is larger than the limit of {most} bytes",
+        "send fewer or shorter texts per request; `tunewright predict` takes whole files",
+        {"Connection": "close"},
+    )
+
+
+def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> Query:
+    """A body as a query.
+
+    Parameters
+    ----------
+    inputs : column → modality, as the manifest has it
+
+    Raises
+    ------
+    Refusal
+        400 where the body is not JSON, 413 where it holds too many inputs, 422 where a value does not fit.
+    """
+    fields = _object(body)
+    for name in fields:
+        if name not in ("inputs", "top"):
+            raise Refusal(422, f"unknown field {shown(name)}", nearest(name, ("inputs", "top")))
+    values = fields.get("inputs")
+    if "inputs" not in fields:
+        raise Refusal(422, 'the body has no "inputs"', EXAMPLE)
+    if not isinstance(values, list):
+        raise Refusal(422, f'"inputs" is {_word(values)}, not a list', EXAMPLE)
+    if len(values) > limits.batch_rows:
+        raise Refusal(
+            413,
+            f"{len(values)} inputs in one request; the limit is {limits.batch_rows}",
+            f"send at most {limits.batch_rows} per request; `tunewright predict` takes whole files",
+        )
+    return Query(list(_rows(values, inputs, limits)), _top(fields.get("top", 0), limits.top_candidates))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(body, parse_constant=_no_constant)
+    except RecursionError:
+        raise Refusal(400, "the body is not JSON that can be read: it is nested too deeply", EXAMPLE) from None
+    except UnicodeDecodeError as error:
+        raise Refusal(400, f"the body is not JSON: byte {error.start} is not UTF-8", "encode it as UTF-8") from None
+    except ValueError as error:
+        raise Refusal(400, f"the body is not JSON: {error}", EXAMPLE) from None
+    if not isinstance(fields, dict):
+        raise Refusal(422, f"the body is {_word(fields)}, not an object", EXAMPLE)
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _top(value: Any, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Refusal(422, f'"top" is {_word(value)}, not a whole number', 'send for example "top": 3')
+    if not 0 <= value <= most:
+        raise Refusal(422, f'"top" is out of its range 0 to {most}', 'send for example "top": 3')
+    return value
+
+
+def _rows(values: Sequence[Any], inputs: Mapping[str, str], limits: Limits) -> Iterator[Any]:
+    columns = list(inputs)
+    for at, value in enumerate(values):
+        if isinstance(value, dict):
+            yield {name: _cell(value, name, at, inputs[name], limits) for name in columns}
+        elif len(columns) > 1:
+            record = ", ".join(f'"{name}": "…"' for name in columns)
+            raise Refusal(
+                422, f"input {at} is {_word(value)}; the bundle reads {len(columns)} columns", f"send {{{record}}}"
+            )
+        else:
+            yield _checked(value, f"input {at}", inputs[columns[0]], limits)
+
+
+def _cell(record: Mapping[str, Any], name: str, at: int, modality: str, limits: Limits) -> Any:
+    if name not in record:
+        has = f" (it has {', '.join(shown(one) for one in list(record)[:5])})" if record else ""
+        raise Refusal(422, f"input {at}: column {name!r} is missing{has}", f'send {{"{name}": "…"}}')
+    return _checked(record[name], f"input {at}, column {name!r}", modality, limits)
+
+
+def _checked(value: Any, place: str, modality: str, limits: Limits) -> Any:
+    if modality == "text" and not isinstance(value, str):
+        raise Refusal(422, f"{place} is {_word(value)}, not a text", 'send a string ("" where there is no text)')
+    for text in _texts(value):
+        if len(text) > limits.text_characters:
+            problem = f"{place}: the text is {len(text)} characters long; the limit is {limits.text_characters}"
+            raise Refusal(422, problem, "split it into shorter texts")
+        if "\0" in text:
+            raise Refusal(422, f"{place}: character {text.index(chr(0))} is NUL", "remove the NUL characters")
+        if not text.isascii():
+            _whole(text, place)
+    return value
+
+
+def _whole(text: str, place: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Refusal(
+            422,
+            f"{place}: character {error.start} is a lone surrogate (\\u{ord(text[error.start]):04x})",
+            "send both halves of the pair, or replace it by \\ufffd",
+        ) from None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def _word(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def schema(inputs: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+    """JSON schema of a request body for a bundle that reads these columns."""
+    text = {"type": "string", "maxLength": limits.text_characters}
+    cells: dict[str, Any] = {name: text if modality == "text" else {} for name, modality in inputs.items()}
+    record = {"type": "object", "properties": cells, "required": list(inputs)}
+    single = next(iter(cells.values())) if len(cells) == 1 else None
+    return {
+        "type": "object",
+        "properties": {
+            "inputs": {
+                "type": "array",
+                "maxItems": limits.batch_rows,
+                "items": record if single is None else {"anyOf": [single, record]},
+                "description": "Texts, or records by column; other columns of a record are not read.",
+            },
+            "top": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": limits.top_candidates,
+                "default": 0,
+                "description": "How many of the best candidates each answer lists.",
+            },
+        },
+        "required": ["inputs"],
+        "additionalProperties": False,
+    }

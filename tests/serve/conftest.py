@@ -1,0 +1,136 @@
+"""What the tests of the service share: a real small predictor, a client, a running service, a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tunewright.serve.http import application
+from tunewright.serve.limits import Limits
+
+HERE = Path(__file__).parent
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that drives the browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"serve_{name}", HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def bayes() -> ModuleType:
+    return _module("bayes")
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., TestClient]]:
+    """A client of an application over these predictors."""
+    opened: list[TestClient] = []
+
+    def connect(*predictors: Any, limits: Limits | None = None, sink: Any = None) -> TestClient:
+        app = application({one.manifest.name: one for one in predictors}, limits, sink)
+        client = TestClient(app)
+        client.__enter__()
+        opened.append(client)
+        return client
+
+    yield connect
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(connect: Callable[..., TestClient], bayes: ModuleType) -> TestClient:
+    return connect(bayes.topics())
+
+
+@contextmanager
+def _running(seconds: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, str(HERE / "bayes.py"), "0", str(seconds)]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        process.log = log  # type: ignore[attr-defined]
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if " at http://" not in line:
+                log.seek(0)
+                pytest.fail(f"the service did not start: {line!r} {log.read()}")
+            yield process, line.split(" at ")[1].split()[0]
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def running() -> Callable[..., Any]:
+    """A service in a process of its own: ``with running(seconds) as (process, address)``."""
+    return _running
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Headless Chromium without any network but the loopback: ``with browser(language) as driver``."""
+    missing = [str(one) for one in (CHROMIUM, DRIVER) if not one.exists()]
+    if missing:
+        message = f"{', '.join(missing)} is missing: apt-get install chromium chromium-driver"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from selenium import webdriver
+
+    @contextmanager
+    def start(language: str = "en-US", dark: bool = False, width: int = 1280, height: int = 900) -> Iterator[Any]:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        profile = tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp())
+        # every host but the loopback fails to resolve: a page that needs another one breaks here
+        offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        scheme = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
+        for flag in (*FLAGS, *scheme, offline, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        options.add_argument(f"--accept-lang={language}")
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+    return start
