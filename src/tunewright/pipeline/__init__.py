@@ -1,0 +1,18 @@
+"""The whole line, one file per segment; each verb takes values and returns values.
+
+describe   a task from a file, arguments and settings          tasks.py
+check      rows → what stops a fit, what only should be known   parts.py
+fit        task, rows → learnt → judged → released or refused   release.py
+evaluate   bundle, labelled rows → findings                     judge.py
+predict    bundle, rows → rows with answers                     use.py
+show       bundle → what it is and how good it is               use.py
+export     bundle → a folder for other programs                 use.py
+"""
+
+from tunewright.pipeline.judge import evaluate
+from tunewright.pipeline.parts import check
+from tunewright.pipeline.release import fit
+from tunewright.pipeline.tasks import describe
+from tunewright.pipeline.use import export, predict, show
+
+__all__ = ["check", "describe", "evaluate", "export", "fit", "predict", "show"]

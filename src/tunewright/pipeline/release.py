@@ -1,0 +1,184 @@
+"""From rows to a released bundle, or to a refusal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tunewright import audit, report
+from tunewright.core import plugins
+from tunewright.core.bundle import Manifest, write_manifest
+from tunewright.core.run import Listener, Run, publish, set_aside, start
+from tunewright.core.task import Sources, Task
+from tunewright.core.task import settings as settings_of
+from tunewright.core.types import Finding
+from tunewright.pipeline.extras import training
+from tunewright.pipeline.judge import judge
+from tunewright.pipeline.parts import Parts, language_of, long_rows, read_parts
+from tunewright.pipeline.tasks import Source, describe, portable
+from tunewright.runtime.predictor import Predictor, load
+
+
+def fit(
+    train: Source = None,
+    *,
+    out: str | Path,
+    test: Source = None,
+    text: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    kind: str | None = None,
+    task: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    force: bool = False,
+    listener: Listener | None = None,
+) -> Predictor:
+    """Learn from rows, judge what was learnt, and release it as a bundle at ``out``.
+
+    Parameters
+    ----------
+    train, test : a path, a pandas or polars frame, or a mapping of lists; without ``test`` a part is split off
+    text, label : input column(s) and label column (several, for multilabel with one column per label)
+    task : TOML file with any setting; ``settings`` (dotted names) win over it
+    force : replace a bundle at ``out``
+    listener : called with a record of each event and each progress
+
+    Raises
+    ------
+    TunewrightError
+        The rows, the task or the place do not allow it; exit code 2.
+    GateMissed
+        A gate of the task does not hold: nothing is left at ``out``, the refused bundle lies at ``OUT.refused``.
+
+    Examples
+    --------
+    >>> bundle = fit("train.csv", text="text", label="category", out="intents/")      # doctest: +SKIP
+    >>> bundle.predict(["my card was stolen"])                                        # doctest: +SKIP
+    [Label(label='lost_or_stolen_card', score=0.97, reason=None, candidates=None)]
+    """
+    resolved, sources = describe(train, text=text, label=label, test=test, kind=kind, task=task, settings=settings)
+    out = Path(out)
+    audit.check_gates(resolved.gates, plugins.load("kinds", resolved.targets[0].kind))
+    with start(out, resolved.fit.minutes, force=force, listener=listener) as run:
+        run.log("settings", settings={name: [value, sources[name]] for name, value in settings_of(resolved).items()})
+        parts = read_parts(resolved, train, test)
+        run.log("check", issues=[issue.record() for issue in parts.issues])
+        manifest, logits = _learnt(resolved, sources, parts, run)
+        _judge_and_release(manifest, logits, resolved, parts, run)
+    return load(out)
+
+
+def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manifest, Any]:
+    """Everything that needs torch: from parts to a bundle that is not judged yet."""
+    with training("`fit`"):
+        from tunewright.train.assemble import assemble
+        from tunewright.train.learn import Part, choose_backbone, encode, learn
+
+    target = task.targets[0]
+    backbone, found = choose_backbone(task, language_of(task, parts.train))
+    pinned = "its digest is the known one" if found.pinned else "its digest is not pinned"
+    said = f"backbone {found.name} ({backbone.family}, from the {found.source}; {pinned})"
+    run.log("backbone", name=found.name, source=found.source, say="; ".join((said, *backbone.notes)))
+    long = long_rows([parts.train, parts.validation, parts.test], task, backbone.modality)
+    run.log("check", issues=[issue.record() for issue in long])
+    parts.issues.extend(long)
+    train, validation, held_out = (
+        Part(rows.inputs, rows.targets[target.name]) for rows in (parts.train, parts.validation, parts.test)
+    )
+    context, fitted, rungs = learn(task, target, train, validation, backbone, run)
+    manifest, logits = assemble(
+        run.folder / "staged",
+        context,
+        fitted,
+        found,
+        encode(held_out, list(task.inputs), context.backbone, context.kind),
+        name=task.name or run.out.name,
+        task=portable(task),
+        data=_counts(parts),
+        run={
+            "sources": sources,
+            "rungs": [vars(rung) for rung in rungs],
+            "seed": task.seed,
+            "interrupted": run.interrupted,
+            "backbone_source": {"source": found.source, "pinned": found.pinned},
+        },
+    )
+    # A model that was fitted again has learnt from the validation rows too: there it is judged as it was before that.
+    return manifest, logits if parts.judged_on == "test" else fitted.validation_logits
+
+
+def _judge_and_release(manifest: Manifest, logits: Any, task: Task, parts: Parts, run: Run) -> None:
+    staged = run.folder / "staged"
+    run.log("audit", say=f"judging on {len(parts.test):,} {parts.judged_on} rows")
+    predictor = Predictor.load(staged, task.fit.threads)
+    findings = judge(predictor, task, parts.test, logits=logits, leaked=parts.leaked, train=parts.train)
+    told = {"seconds": round(run.elapsed, 3), "peak_rss_bytes": peak_rss_bytes(), **_circumstances()}
+    manifest = replace(manifest, metrics=_metrics(findings), run=manifest.run | told)
+    language = "zh" if language_of(task, parts.train) == "zh" else "en"
+    report.write(staged, report.record(vars(manifest), findings, parts.issues, language=language), findings)
+    write_manifest(staged, manifest)
+    refused = audit.missed(findings)
+    place = run.out.with_name(run.out.name + ".refused") if refused else run.out
+    rows = run.folder / place.name
+    report.write_rows(rows, findings)  # whole before anything at the place is changed
+    for finding in findings:
+        if finding.metric in predictor.kind.headline and not finding.slice:
+            run.log("result", **finding.record())
+    (set_aside if refused else publish)(staged, place)
+    _put_beside(rows, place)
+    if refused:
+        raise audit.refusal(refused, report=str(place / "report.html"))
+    run.log(
+        "released", say=f"released: {place} ({manifest.size_bytes / 1e6:.1f} MB), report in {place / 'report.html'}"
+    )
+
+
+def _put_beside(rows: Path, place: Path) -> None:
+    """Move the files of rows beside their bundle; those of an earlier one go."""
+    for new, old in zip(report.rows_files(rows), report.rows_files(place), strict=True):
+        if new.is_file():
+            os.replace(new, old)
+        else:
+            old.unlink(missing_ok=True)
+
+
+def _counts(parts: Parts) -> dict[str, Any]:
+    return {
+        "train_rows": len(parts.train),
+        "validation_rows": len(parts.validation),
+        "test_rows": len(parts.test) if parts.judged_on == "test" else 0,
+        "judged_on": parts.judged_on,
+        "digest": parts.digest,
+    }
+
+
+def _metrics(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings on all rows that are metrics of the kind, by name."""
+    return {
+        one.metric: {"value": one.value, "low": one.low, "high": one.high, "n": one.n}
+        for one in findings
+        if not one.slice and one.value is not None
+    }
+
+
+def _circumstances() -> dict[str, Any]:
+    """What else a reader wants to know of a run: date, versions, machine."""
+    libraries = ("tunewright", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,227 @@
+"""What every test shares: no network, two threads, and where the real data, the models and the sample rows lie."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Read once by the libraries when they are imported, so they are set before any test module is.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+for variable in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(variable, "2")
+
+import pytest
+
+from tunewright import samples
+
+ROOT = Path(__file__).resolve().parent.parent
+TRACED: dict[str, bytes] = {}
+MARKERS = {"data_folder": "real_data", "models_folder": "models"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test by the fixtures it uses, so that ``-m 'not real_data'`` forgets none."""
+    for item in items:
+        for fixture in set(getattr(item, "fixturenames", ())) & set(MARKERS):
+            item.add_marker(MARKERS[fixture])
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets: TUNEWRIGHT_DATA, or ``../shared/data`` beside the repository."""
+    return existing("TUNEWRIGHT_DATA", ROOT.parent / "shared" / "data", "the real data sets")
+
+
+@pytest.fixture(scope="session")
+def models_folder() -> Path:
+    """The folder of pretrained models: TUNEWRIGHT_MODELS, or the cache in the home folder."""
+    return existing("TUNEWRIGHT_MODELS", Path("~/.cache/tunewright/models").expanduser(), "the pretrained models")
+
+
+@pytest.fixture(scope="session")
+def sample_rows() -> dict[str, list[dict[str, str]]]:
+    """File name → rows of the samples that the package carries."""
+    return {name: read_rows(samples.path(name)) for name in samples.names()}
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT (2 layers, width 32, 64 positions) and a tokenizer learned from the sample rows."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("backbones") / "tiny-bert"
+    tokenizer = word_pieces([row["text"] for rows in sample_rows.values() for row in rows])
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **sizes)
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that ``fit`` made of the English sample rows and the tiny backbone. Never change it: copy it."""
+    import tunewright
+
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    tunewright.fit(
+        samples.path("support_train.csv"),
+        test=samples.path("support_test.csv"),
+        text="text",
+        label="intent",
+        out=out,
+        settings={"fit.backbone": str(tiny_backbone), "fit.epochs": 1, "fit.threads": 1, "fit.precision": "fp32"},
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def traced_once() -> Iterator[None]:
+    """Trace each architecture once: that is most of a small fit, and every bundle is compared with its model anyway."""
+    import onnx
+
+    from tunewright.train import export
+
+    trace = export._traced
+
+    def remembered(module: Any, arrays: Any, *rest: Any) -> onnx.ModelProto:
+        shapes = [(name, tuple(one.shape)) for name, one in module.state_dict().items()]
+        plain = [[one for one in vars(part).items() if isinstance(one[1], str | int)] for part in module.modules()]
+        key = repr((module, shapes, plain, list(arrays), rest))
+        if key not in TRACED:
+            TRACED[key] = trace(module, arrays, *rest).SerializeToString()
+        return onnx.ModelProto.FromString(TRACED[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", remembered)
+        yield
+
+
+@pytest.fixture
+def make_context(
+    tiny_backbone: Path, sample_rows: dict[str, list[dict[str, str]]], tmp_path: Path
+) -> Iterator[Callable[..., Any]]:
+    """What a method is given: ``make_context("regress", {"fit.epochs": 1}, intents=2)``; of each intent, 20 rows for
+    training and 10 for validation. ``context.run.told`` lists every record of the run.
+    """
+    from tunewright.backbones._load import load
+    from tunewright.core import plugins
+    from tunewright.core.run import Run
+    from tunewright.core.task import read_task
+    from tunewright.train.context import Context
+    from tunewright.train.device import choose, threads
+    from tunewright.train.learn import Part, encode
+
+    known = sorted({row["intent"] for row in sample_rows["support_train.csv"]})
+    truths: dict[str, Callable[[dict[str, str]], Any]] = {
+        "classify": lambda row: row["intent"],
+        "multilabel": lambda row: [row["intent"], *(["question"] if "?" in row["text"] else [])],
+        "regress": lambda row: float(len(row["text"])),
+    }
+
+    def make(
+        kind: str = "classify",
+        settings: dict[str, Any] | None = None,
+        *,
+        intents: int = 4,
+        backbone: Path = tiny_backbone,
+    ) -> Context:
+        own = {"fit.backbone": str(backbone), "fit.threads": 1, "fit.precision": "fp32", "inputs.text": "text"}
+        task, _ = read_task(None, own | {"targets.0.column": "y", "targets.0.kind": kind} | (settings or {}))
+        loaded, _ = load(task.fit.backbone, task.fit)
+        rows = [row for row in sample_rows["support_train.csv"] if row["intent"] in known[:intents]]
+        parts = [
+            Part({"text": [row["text"] for row in some]}, [truths[kind](row) for row in some])
+            for some in (rows[0::3] + rows[1::3], rows[2::3])
+        ]
+        learned = plugins.load("kinds", kind).learn([one for part in parts for one in part.truth], {})
+        train, validation = (encode(part, ["text"], loaded, learned) for part in parts)
+        told: list[dict[str, Any]] = []
+        run = Run(tmp_path, tmp_path / "out", task.fit.minutes, told.append)
+        run.told = told  # type: ignore[attr-defined]
+        return Context(task, task.targets[0], learned, loaded, train, validation, run, *choose(task.fit))
+
+    with threads(1):
+        yield make
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command gave: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs the command line in this process: ``cli("show", bundle, "--json").out``."""
+    from tunewright.cli import main
+
+    def run(*words: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["tunewright", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ran(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., Ran]:
+    """Runs the command line in a process of its own; as ``cli``."""
+
+    def run(*words: object, stdin: str = "", **options: Any) -> Ran:
+        command = [sys.executable, "-c", "from tunewright.cli import main; main()", *map(str, words)]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=280, **options)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def existing(variable: str, default: Path, what: str) -> Path:
+    """The folder that a variable names; without it a test is skipped here, and fails where CI is set."""
+    folder = Path(os.environ.get(variable, default)).resolve()
+    if not folder.is_dir():
+        message = f"{what} are not in {folder}: set {variable}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    return folder
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def word_pieces(texts: list[str]) -> Any:
+    """A BERT tokenizer whose vocabulary comes from the texts: words that occur twice, and all characters.
+
+    The library's own trainer breaks ties otherwise in each process, so it is not used.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    split = [word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
+    pieces = {word for word, count in Counter(split).items() if count > 1} | set("".join(split))
+    pieces |= {f"##{letter}" for letter in set("".join(split))}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(pieces)]
+    tokenizer = Tokenizer(models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, splitter, decoders.WordPiece()
+    tokenizer.add_special_tokens(words[:5])
+    ends = [(token, words.index(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]", ends)
+    return tokenizer
