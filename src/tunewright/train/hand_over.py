@@ -105,7 +105,8 @@ def to_onnx(bundle: Path, out: Path) -> Path:
             onnx.save_model(onnx.load(bundle / part.file), folder / f"{name}.onnx")
             graphs[name] = f"{name}.onnx"
         for name in manifest.modalities:
-            shutil.copytree(bundle / "modality" / name, folder / name)
+            if (bundle / "modality" / name).is_dir():  # a modality may need settings alone
+                shutil.copytree(bundle / "modality" / name, folder / name)
         about = {
             "graphs": graphs,
             "inputs": manifest.inputs,
