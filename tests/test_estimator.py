@@ -177,6 +177,26 @@ def test_labels_that_cannot_be_learnt_are_refused(
         make().fit(rows[0], y)
 
 
+@pytest.mark.parametrize("form", [pl.Series, pd.Series, lambda labels: pd.Series(labels, dtype="category"), tuple])
+def test_labels_may_come_in_many_forms(form: Any, fitted: TextClassifier, rows: tuple[list[str], list[str]]) -> None:
+    again = clone(fitted).fit(rows[0], form(rows[1]))
+    assert again.predictor_.manifest.digest == fitted.predictor_.manifest.digest
+
+
+def test_texts_that_are_all_equal_leave_nothing_to_hold_out(make: Make) -> None:
+    with pytest.raises(TunewrightError, match="none of its 20 rows can be held out .* → add rows with other inputs"):
+        make().fit(["the same"] * 20, ["a", "b"] * 10)
+
+
+def test_a_fit_that_fails_leaves_what_was_fitted(make: Make, rows: tuple[list[str], list[str]]) -> None:
+    model = make().fit(*rows)
+    expected = model.predict_proba(rows[0])
+    with pytest.raises(TunewrightError):
+        model.set_params(backbone="no-such").fit(rows[0], [f"other {label}" for label in rows[1]])
+    np.testing.assert_array_equal(model.predict_proba(rows[0]), expected)
+    assert model.classes_.tolist() == sorted(set(rows[1]))
+
+
 def test_rows_without_text_are_no_obstacle(make: Make, rows: tuple[list[str], list[str]]) -> None:
     texts, intents = rows
     model = make().fit([*texts, "", " "], [*intents, intents[0], intents[0]])

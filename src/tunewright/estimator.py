@@ -84,21 +84,18 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         texts, labels = _texts(X), _labels(y)
         check_consistent_length(texts, labels)
-        self.classes_, position = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"TextClassifier needs two classes or more; y has one class: {self.classes_[0]!r}")
-        names = _names(self.classes_)
+        classes, position = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"TextClassifier needs two classes or more; y has one class: {classes[0]!r}")
+        names = _names(classes)
         rows = {TEXT: texts, LABEL: [names[at] for at in position.tolist()]}
         folder = _Folder()
-        out = folder.path / "bundle"
-        self.predictor_ = fit_bundle(
-            rows, text=TEXT, label=LABEL, out=out, settings=self._settings(names), listener=self._listener()
-        )
-        for path in folder.path.iterdir():  # the run's log, and pages that show rows
-            if path != out:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        self._folder = folder
-        self.n_features_in_ = 1
+        out, settings = folder.path / "bundle", self._settings(names)
+        listener = _tell if self.verbose else None
+        predictor = fit_bundle(rows, text=TEXT, label=LABEL, out=out, settings=settings, listener=listener)
+        folder.keep(out)
+        # Only now, so that a fit that fails leaves what was fitted before.
+        self.classes_, self.predictor_, self._folder, self.n_features_in_ = classes, predictor, folder, 1
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -125,9 +122,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         chosen = {"fit.backbone": self.backbone, "fit.method": self.method, "fit.minutes": self.minutes}
         fixed = {"seed": self.seed, "targets.0.labels": names, "data.drop_empty": True, "split.test": 0.0}
         return {**chosen, **fixed, **(self.settings or {})}
-
-    def _listener(self) -> Any:
-        return _tell if self.verbose else None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -162,6 +156,12 @@ class _Folder:
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+
+    def keep(self, chosen: Path) -> None:
+        """Remove what lies beside ``chosen``: the run's log, and pages that show rows."""
+        for path in self.path.iterdir():
+            if path != chosen:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def read(self) -> dict[str, bytes]:
         """Every file by its path inside."""

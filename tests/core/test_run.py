@@ -339,6 +339,7 @@ try:
         print("open", flush=True)
         for _ in range(600):
             time.sleep(0.05)
+            run.progress("train", 0.5)
             if run.stopping and patience == 0:
                 publish(staged, run.out)
                 break

@@ -62,7 +62,7 @@ def learnt(task: Task, tmp_path: Path, train: list[str], validation: list[str]) 
         Part({"text": [f"{words[label]} {at}" for at, label in enumerate(some)]}, some) for some in (train, validation)
     ]
     run = Run(tmp_path, tmp_path / "out", 5.0)
-    return learn(task, task.targets[0], *parts, backbone, run)
+    return learn(task, task.targets[0], *parts, parts[1], backbone, run)
 
 
 def test_a_label_of_the_validation_part_alone_is_a_label(task: Task, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Run:
         self.seconds = minutes * 60
         self.interrupted = False
         self._listener = listener
+        self._told = False
 
     @property
     def elapsed(self) -> float:
@@ -50,15 +51,24 @@ class Run:
 
     def progress(self, stage: str, share: float, **facts: Any) -> None:
         """Tell the listener alone how far a stage is (0 to 1)."""
+        self._tell_interrupt()
         if self._listener is not None:
             self._listener({"event": "progress", "stage": stage, "share": share, "seconds": self.elapsed, **facts})
 
     def log(self, event: str, **facts: Any) -> None:
+        self._tell_interrupt()
         record = {"event": event, "seconds": round(self.elapsed, 3), **facts}
         with open(self.folder / "run.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         if self._listener is not None:
             self._listener(record)
+
+    def _tell_interrupt(self) -> None:
+        if self.interrupted and not self._told:
+            self._told = True
+            self.log(
+                "interrupted", say="stopping: the best so far is shipped; Ctrl-C again to leave everything as it was"
+            )
 
 
 @contextmanager
@@ -132,8 +142,7 @@ def _ctrl_c(run: Run) -> Iterator[None]:
     def on_signal(number: int, frame: object) -> None:
         if run.interrupted:
             raise KeyboardInterrupt
-        run.interrupted = True
-        run.log("interrupted", say="stopping: the best so far is shipped; Ctrl-C again to leave everything as it was")
+        run.interrupted = True  # told at the next event: a listener may be in the midst of printing
 
     previous = signal.signal(signal.SIGINT, on_signal)
     try:

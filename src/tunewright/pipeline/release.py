@@ -79,7 +79,7 @@ def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manif
     """Everything that needs torch: from parts to a bundle that is not judged yet."""
     with training("`fit`"):
         from tunewright.train.assemble import assemble
-        from tunewright.train.learn import Part, choose_backbone, encode, learn
+        from tunewright.train.learn import Part, choose_backbone, learn
 
     target = task.targets[0]
     backbone, found = choose_backbone(task, language_of(task, parts.train))
@@ -92,13 +92,14 @@ def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manif
     train, validation, held_out = (
         Part(rows.inputs, rows.targets[target.name]) for rows in (parts.train, parts.validation, parts.test)
     )
-    context, fitted, rungs = learn(task, target, train, validation, backbone, run)
+    context, fitted, rungs = learn(task, target, train, validation, held_out, backbone, run)
+    assert context.held_out is not None
     manifest, logits = assemble(
         run.folder / "staged",
         context,
         fitted,
         found,
-        encode(held_out, list(task.inputs), context.backbone, context.kind),
+        context.held_out,
         name=task.name or run.out.name,
         task=portable(task),
         data=_counts(parts),

@@ -22,7 +22,7 @@ from tunewright.core.task import Target, Task
 from tunewright.core.types import Array, Kind, Modality, Ragged, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.runtime.batches import by_cost
-from tunewright.train.device import exact
+from tunewright.train.device import exact, fast
 
 EMBED_BUDGET = 1024
 """Tokens of one batch when a frozen encoder runs."""
@@ -74,6 +74,8 @@ class Context:
     device: torch.device
     bf16: bool
     start: Fitted | None = None
+    held_out: Examples | None = None
+    """What the exported graphs will be compared and judged on; methods must not look at it."""
 
     def new_head(self) -> nn.Module:
         """A head of the target's kind, drawn from the task's seed."""
@@ -110,7 +112,10 @@ class Context:
     def _embed(self, examples: Examples, part: str) -> NDArray[np.float32]:
         self.run.log("embed", say=f"embedding {len(examples):,} {part} rows")
         embed = Embed(self.backbone.pooling)
-        vectors = frozen(self.backbone.encoder, embed, self.backbone.modality, examples.windows, self.device, self.run)
+        # Rows that are only learnt from may be embedded in bf16; what is judged is computed as it will be served.
+        bf16 = self.bf16 and examples is self.train
+        encoder, modality = self.backbone.encoder, self.backbone.modality
+        vectors = frozen(encoder, embed, modality, examples.windows, self.device, self.run, bf16=bf16)
         out = np.zeros((len(examples), vectors[0].shape[-1]), np.float32)
         np.add.at(out, examples.windows.owner, np.stack(vectors) * examples.windows.share()[:, None].astype(np.float32))
         return out
@@ -124,13 +129,15 @@ def frozen(
     windows: Windows,
     device: torch.device,
     run: Run | None = None,
+    *,
+    bf16: bool = False,
 ) -> list[Array]:
-    """Outputs of encoder and head in exact fp32, one array per window, without padding."""
+    """Outputs of encoder and head, one array per window, without padding; in exact fp32, unless ``bf16``."""
     encoder.eval()
     head.eval()
     out: list[Any] = [None] * len(windows)
     done, total = 0, int(windows.cost.sum())
-    with exact():
+    with fast(device, bf16=True) if bf16 else exact():
         for index in by_cost(windows.cost, EMBED_BUDGET):
             arrays = modality.batch(windows, index)
             states, mask = encoder(**{name: torch.from_numpy(value).to(device) for name, value in arrays.items()})

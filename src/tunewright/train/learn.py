@@ -55,9 +55,12 @@ def encode(part: Part, columns: Sequence[str], backbone: LoadedBackbone, kind: K
 
 
 def learn(
-    task: Task, target: Target, train: Part, validation: Part, backbone: LoadedBackbone, run: Run
+    task: Task, target: Target, train: Part, validation: Part, held_out: Part, backbone: LoadedBackbone, run: Run
 ) -> tuple[Context, Fitted, list[Rung]]:
-    """Fit the task's method (or climb the ladder) on the training part, judged on the validation part."""
+    """Fit the task's method (or climb the ladder) on the training part, judged on the validation part.
+
+    held_out : what the exported graphs will be compared and judged on; only its size is looked at here
+    """
     where, bf16 = device.choose(task.fit)
     options = target.model_dump()
     both = [*train.truth, *validation.truth]
@@ -74,6 +77,7 @@ def learn(
         run=run,
         device=where,
         bf16=bf16,
+        held_out=encode(held_out, columns, backbone, kind),
     )
     with device.threads(task.fit.threads):
         fitted, rungs = climb(context)

@@ -23,8 +23,10 @@ from tunewright.train.device import fast
 NO_TRUTH = -100
 STEP_BUDGET = 2048
 """Padded tokens that are computed at once; a step with more is added up from pieces, so that memory stays flat."""
-RESERVE_SECONDS = 25.0
-"""Kept back from the minutes for export, audit and report."""
+EXPORT_SECONDS = 15.0
+"""Kept back from the minutes for tracing the graphs, audits and report."""
+COMPARED_PASSES = 2.5
+"""What comparing and judging costs, in passes of the held-out rows: once trained, once exported, and the extremes."""
 
 
 class Model(nn.Module):
@@ -64,12 +66,14 @@ def descend(context: Context, model: Model) -> tuple[Best, dict[str, Any]]:
     """
     fit = context.task.fit
     model.to(context.device)
+    begun = context.run.elapsed
     best = _start(context, model.head)
+    pass_seconds = context.run.elapsed - begun
     average = AveragedModel(model, multi_avg_fn=_slow_start(fit.average)) if fit.average else None
     optimiser = torch.optim.AdamW(_groups(model, fit.weight_decay), lr=fit.learning_rate, fused=True)
     truth = context.train.wanted
     per_epoch = math.ceil(len(context.train.windows) / fit.batch_rows)
-    plan = Plan(fit.epochs * per_epoch, context)
+    plan = Plan(fit.epochs * per_epoch, context, pass_seconds * _times_validation(context))
     facts: dict[str, Any] = {"stopped": "epochs"}
     step = 0
     torch.manual_seed(context.task.seed)
@@ -108,12 +112,12 @@ def descend(context: Context, model: Model) -> tuple[Best, dict[str, Any]]:
 class Plan:
     """How many steps are made and how large they are; cut short, in time, where the minutes do not last."""
 
-    def __init__(self, steps: int, context: Context) -> None:
+    def __init__(self, steps: int, context: Context, held_out_seconds: float = 0.0) -> None:
         self.steps = steps
         self.fit: Fit = context.task.fit
         self._run = context.run
         self._begun = context.run.elapsed
-        self._reserve = min(RESERVE_SECONDS, 0.25 * context.run.seconds)
+        self._reserve = min(EXPORT_SECONDS + COMPARED_PASSES * held_out_seconds, 0.4 * context.run.seconds)
 
     def look(self, step: int) -> None:
         """After step 5, 10, 20 and then every 20: would the planned steps end in time?"""
@@ -190,6 +194,13 @@ def _slow_start(decay: float) -> Callable[[Any, Any, Any], None]:
         torch._foreach_lerp_(averaged, current, 1 - share)
 
     return mix
+
+
+def _times_validation(context: Context) -> float:
+    """How much more the held-out part costs than the validation part."""
+    if context.held_out is None:
+        return 0.0
+    return float(context.held_out.windows.cost.sum() / max(1, context.validation.windows.cost.sum()))
 
 
 def _start(context: Context, head: nn.Module) -> Best:
