@@ -22,7 +22,7 @@ from tunewright.core.task import Target, Task
 from tunewright.core.types import Array, Kind, Modality, Ragged, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.runtime.batches import by_cost
-from tunewright.train.device import exact, fast
+from tunewright.train.device import exact, fast, give_back
 
 EMBED_BUDGET = 1024
 """Tokens of one batch when a frozen encoder runs."""
@@ -118,6 +118,7 @@ class Context:
         vectors = frozen(encoder, embed, modality, examples.windows, self.device, self.run, bf16=bf16)
         out = np.zeros((len(examples), vectors[0].shape[-1]), np.float32)
         np.add.at(out, examples.windows.owner, np.stack(vectors) * examples.windows.share()[:, None].astype(np.float32))
+        give_back()
         return out
 
 

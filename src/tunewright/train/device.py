@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,9 @@ from threadpoolctl import threadpool_limits
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Fit
 from tunewright.runtime.threads import available
+
+# Every shape of a batch makes kernels of its own, and oneDNN would keep 1,024 of them: hundreds of megabytes.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def choose(fit: Fit, cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[torch.device, bool]:
@@ -45,6 +50,17 @@ def threads(count: int) -> Iterator[int]:
             yield chosen
     finally:
         torch.set_num_threads(before)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can be asked to.
+
+    Batches have many shapes, and between their tensors the allocator keeps pages that fit no later one: a fit on
+    Banking77 grew by a gigabyte in 140 steps.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 
 from tunewright.core import plugins
 from tunewright.train.context import Context, Fitted
+from tunewright.train.device import give_back
 
 RUNGS = ("probe", "full")
 Z80 = 0.8416
@@ -45,6 +46,7 @@ def climb(context: Context) -> tuple[Fitted, list[Rung]]:
         begun = time.monotonic()
         context.run.log("method", method=name, say=f"{name}: {plugins.summary('methods', name)}")
         fitted = plugins.load("methods", name).fit(context)
+        give_back()
         rung = _compared(context, fitted, kept, time.monotonic() - begun)
         context.run.log(
             "rung",

@@ -18,7 +18,7 @@ from tunewright.core.task import Fit
 from tunewright.core.types import Array, Ragged
 from tunewright.runtime.batches import by_cost
 from tunewright.train.context import Context, Examples, logits_of
-from tunewright.train.device import fast
+from tunewright.train.device import fast, give_back
 
 NO_TRUTH = -100
 STEP_BUDGET = 2048
@@ -90,6 +90,8 @@ def descend(context: Context, model: Model) -> tuple[Best, dict[str, Any]]:
                 average.update_parameters(model)
             step += 1
             plan.look(step)
+            if step % 20 == 0:
+                give_back()
             context.run.progress("train", step / plan.steps, loss=loss, epoch=epoch + 1)
         if facts["stopped"] != "epochs":
             remedy = f"lower fit.learning_rate (now {fit.learning_rate:g})"
