@@ -86,7 +86,8 @@ def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manif
     pinned = "its digest is the known one" if found.pinned else "its digest is not pinned"
     said = f"backbone {found.name} ({backbone.family}, from the {found.source}; {pinned})"
     run.log("backbone", name=found.name, source=found.source, say="; ".join((said, *backbone.notes)))
-    long = long_rows([parts.train, parts.validation, parts.test], task, backbone.modality)
+    looked_at = [parts.train, parts.validation, *([parts.test] if parts.judged_on == "test" else [])]
+    long = long_rows(looked_at, task, backbone.modality)
     run.log("check", issues=[issue.record() for issue in long])
     parts.issues.extend(long)
     train, validation, held_out = (
