@@ -63,7 +63,10 @@ class Predictor:
         modality = plugins.load("modalities", name).load(manifest.modalities[name], folder / "modality" / name)
         kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
         count = threads or available()
-        graphs = {part: Graph(folder / manifest.parts[part].file, count) for part in manifest.parts}
+        graphs = {
+            part: Graph(folder / manifest.parts[part].file, count, spin=part.startswith("encoder."))
+            for part in manifest.parts
+        }
         return cls(manifest, modality, kinds, graphs)
 
     @property
