@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -85,6 +85,51 @@ def fit(out: Path, train: Path, *arguments: str | Path) -> tuple[Child, dict[str
     """``tunewright fit`` in a process of its own, and what ``show --json`` says of its bundle."""
     done = tunewright("fit", train, *arguments, "--out", out, "--quiet")
     return done, show(out)
+
+
+def peers(*packages: str) -> Path:
+    """The Python of an environment that holds the peers of a comparison, made at first use; ours is not touched."""
+    name = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
+    folder = Path("~/.cache/tunewright/peers").expanduser() / name
+    interpreter = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([*pip, "-c", ROOT / "constraints.txt", *packages], check=True)
+        (folder / "ready").touch()
+    return interpreter
+
+
+class Worker:
+    """A process of a benchmark that loads once and then answers questions, a line of JSON each."""
+
+    def __init__(self, script: str, *arguments: str | Path, interpreter: str | Path = sys.executable) -> None:
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "2")
+        command = [str(interpreter), script, "--worker", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment() | threads)
+
+    def ask(self, question: Any) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a worker stopped: {self.process.args!r}")
+        return json.loads(line)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def answer(ask: Callable[[Any], dict[str, Any]]) -> None:
+    """The life of a worker: a question in, an answer out; what libraries print goes to standard error."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(ask(json.loads(line))), file=out, flush=True)
 
 
 def show(bundle: Path) -> dict[str, Any]:

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +26,10 @@ from statistics import median
 from typing import Any
 
 from _measure import (
+    Worker,
+    answer,
     data,
     digest,
-    environment,
     held,
     of_bundle,
     parser,
@@ -55,7 +54,7 @@ def main() -> None:
     options.add_argument("--worker", nargs=2, metavar=("PEER", "FOLDER"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.worker:
-        return work(PEERS[chosen.worker[0]](Path(chosen.worker[1])))
+        return answer(timed(PEERS[chosen.worker[0]](Path(chosen.worker[1]))))
     if not chosen.bundle:
         options.error("--bundle is needed")
     rows = data("banking77/test.csv")
@@ -79,19 +78,19 @@ def measure(bundle: Path, texts: list[str], count: int) -> list[dict[str, dict[s
     with tempfile.TemporaryDirectory() as name:
         exported = Path(name) / "hf"
         tunewright("export", bundle, "--to", "hf", "--out", exported)
-        workers = {peer: start(peer, bundle if peer == "tunewright" else exported) for peer in PEERS}
+        folders = dict.fromkeys(PEERS, exported) | {"tunewright": bundle}
+        workers = {peer: Worker(__file__, peer, folders[peer]) for peer in PEERS}
         try:
             for worker in workers.values():
-                ask(worker, texts[:WARM_UP_ROWS])
+                worker.ask(texts[:WARM_UP_ROWS])
             return [one_round(workers, texts) for _ in range(count)]
         finally:
             for worker in workers.values():
-                worker.kill()
-                worker.wait()
+                worker.stop()
 
 
-def one_round(workers: dict[str, Any], texts: list[str]) -> dict[str, dict[str, float]]:
-    answers = {peer: ask(worker, texts) for peer, worker in workers.items()}
+def one_round(workers: dict[str, Worker], texts: list[str]) -> dict[str, dict[str, float]]:
+    answers = {peer: worker.ask(texts) for peer, worker in workers.items()}
     labels = {peer: answer.pop("labels") for peer, answer in answers.items()}
     for peer, found in labels.items():
         pairs = enumerate(zip(found, labels["tunewright"], strict=True))
@@ -101,32 +100,16 @@ def one_round(workers: dict[str, Any], texts: list[str]) -> dict[str, dict[str, 
     return answers
 
 
-def start(peer: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, "--worker", peer, str(folder)]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), str(THREADS))
-    env = environment() | threads
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+def timed(answers: Answer) -> Callable[[Any], dict[str, Any]]:
+    """Texts in, labels and seconds out."""
 
-
-def ask(worker: subprocess.Popen[str], texts: list[str]) -> Any:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write(json.dumps(texts) + "\n")
-    worker.stdin.flush()
-    line = worker.stdout.readline()
-    if not line:
-        raise SystemExit(f"a worker stopped: {' '.join(map(str, worker.args))}")  # type: ignore[arg-type]
-    return json.loads(line)
-
-
-def work(answer: Answer) -> None:
-    """The life of a worker: a line of texts in, a line with labels and seconds out."""
-    for line in sys.stdin:
-        texts = json.loads(line)
+    def ask(texts: Any) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
-        labels = answer(texts)
+        labels = answers(texts)
         seconds = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-        print(json.dumps({**seconds, "labels": labels}), flush=True)
+        return {**seconds, "labels": labels}
+
+    return ask
 
 
 def row(peer: str, rounds: Sequence[dict[str, dict[str, float]]], n: int) -> tuple[str, ...]:
@@ -170,7 +153,7 @@ def of_sorted(folder: Path) -> Answer:
     tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     decide = Head(folder)
 
-    def answer(texts: list[str]) -> list[str]:
+    def answers(texts: list[str]) -> list[str]:
         ids = tokenizer(decide.prefixed(texts), truncation=True, max_length=decide.max_tokens)["input_ids"]
         order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
         pooled: list[Any] = [None] * len(ids)
@@ -183,7 +166,7 @@ def of_sorted(folder: Path) -> Answer:
                 pooled[at] = decide.pool(one[: len(ids[at])])
         return decide(np.stack(pooled))
 
-    return answer
+    return answers
 
 
 class Head:
