@@ -42,7 +42,8 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 def test_the_verbs_are_those_of_the_documentation(cli: Callable[..., Any]) -> None:
-    wanted = ["check", "evaluate", "export", "fit", "models", "predict", "sample", "schema", "serve", "show"]
+    wanted = ["check", "evaluate", "export", "fit", "models", "predict", "pretrain"]
+    wanted += ["sample", "schema", "serve", "show", "tune"]
     assert wanted == VERBS
     told = cli("--help")
     assert told.code == 0
@@ -436,4 +437,6 @@ def test_the_second_ctrl_c_leaves_everything_as_it_was(
     assert said[-2].startswith("tunewright: stopped before anything was shipped; nothing was changed")
     assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.run"]
-    assert sorted(path.name for path in (tmp_path / "out.run").iterdir()) == ["lock", "run.jsonl"]
+    assert said[-1].endswith("→ start the command again: it goes on from what was kept")
+    left = sorted(path.name.partition("-")[0] for path in (tmp_path / "out.run").iterdir())
+    assert left == ["lock", "run.jsonl", "work"]

@@ -137,7 +137,7 @@ def told_commands(page: str) -> list[list[str]]:
     """
     blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     inline = re.findall(r"(?<!`)`(tunewright [^`\n]+)`", page)
-    lines = re.findall(r"^(?:\$ )?(tunewright [^\n|]+)", blocks, re.MULTILINE) + inline
+    lines = re.findall(r"^(?:\$ )?(tunewright (?:(?! \| ).)+)", blocks, re.MULTILINE) + inline
     return [words for line in lines if (words := shlex.split(line, comments=True)[1:])]
 
 

@@ -14,6 +14,8 @@ _HOMES = {
     "fit": "tunewright.pipeline",
     "check": "tunewright.pipeline",
     "evaluate": "tunewright.pipeline",
+    "pretrain": "tunewright.pipeline",
+    "tune": "tunewright.pipeline",
     "load": "tunewright.runtime.predictor",
     "Predictor": "tunewright.runtime.predictor",
     "Task": "tunewright.core.task",
@@ -22,13 +24,27 @@ _HOMES = {
     "GateMissed": "tunewright.core.errors",
 }
 
-__all__ = ["GateMissed", "Predictor", "Task", "TextClassifier", "TunewrightError", "check", "evaluate", "fit", "load"]
+__all__ = [
+    "GateMissed",
+    "Predictor",
+    "Task",
+    "TextClassifier",
+    "TunewrightError",
+    "check",
+    "evaluate",
+    "fit",
+    "load",
+    "pretrain",
+    "tune",
+]
 
 if TYPE_CHECKING:
     from tunewright.core.errors import GateMissed, TunewrightError
     from tunewright.core.task import Task
     from tunewright.estimator import TextClassifier
     from tunewright.pipeline import check, evaluate, fit
+    from tunewright.pipeline.pretrain import pretrain
+    from tunewright.pipeline.tune import tune
     from tunewright.runtime.predictor import Predictor, load
 
 

@@ -40,6 +40,13 @@ NoHeader = Annotated[bool, typer.Option("--no-header", help="The first line hold
 Columns = Annotated[str | None, typer.Option("--columns", help="Column names, comma separated.")]
 DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Leave out rows with an empty input or label.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Method = Annotated[
+    str | None, typer.Option("--method", help="auto, or a name: lexical, probe, contrastive, top, full, lora …")
+]
+Backbone = Annotated[str | None, typer.Option("--backbone", help="Name, folder or hub id; default: by language.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of splits, batches and draws (default 0).")]
+ForceBundle = Annotated[bool, typer.Option("--force", help="Replace a bundle at --out.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
 @app.command()
@@ -77,19 +84,17 @@ def fit(
     kind: KindName = None,
     test: Test = None,
     task: TaskFile = None,
-    method: Annotated[str | None, typer.Option("--method", help="auto, probe or full.")] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Name, folder or hub id; default: by language.")
-    ] = None,
+    method: Method = None,
+    backbone: Backbone = None,
     minutes: Annotated[float | None, typer.Option("--minutes", help="Time for the whole fit (default 5).")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of splits, batches and draws (default 0).")] = None,
+    seed: Seed = None,
     set_: Set = None,
     separator: Separator = None,
     no_header: NoHeader = False,
     columns: Columns = None,
     drop_empty: DropEmpty = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle at --out.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    force: ForceBundle = False,
+    quiet: Quiet = False,
 ) -> None:
     """Learn from rows, judge what was learnt, and release it as a bundle.
 
@@ -115,6 +120,114 @@ def fit(
             force=force,
             listener=listener,
         )
+
+
+@app.command()
+def pretrain(
+    corpus: Annotated[
+        str, typer.Argument(help="Texts: a .txt file with one a line, or with --text any file that `fit` reads.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new backbone.")] = Path("backbone"),
+    backbone: Annotated[str, typer.Option("--backbone", help="Name, folder or hub id; auto: by language.")] = "auto",
+    text: Annotated[str | None, typer.Option("--text", help="Column of the texts.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", help="Column of their partners: answers, titles …")] = None,
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="masked, simcse, or pairs (the default with --pair).")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Time for all of it (default 5).")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the texts (default 3).")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of all draws (default 0).")] = None,
+    set_: Set = None,
+    separator: Separator = None,
+    no_header: NoHeader = False,
+    columns: Columns = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what pretrain wrote to --out before.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a backbone further on texts without labels; `fit --backbone` takes the result.
+
+    Example:  tunewright pretrain corpus.txt --backbone minilm-en --out mybank/
+    """
+    from tunewright import console, pipeline
+
+    named = {"fit.minutes": minutes, "fit.epochs": epochs, "seed": seed}
+    settings = {key: value for key, value in named.items() if value is not None}
+    settings |= _settings(set_, separator, no_header, columns)
+    with console.progress(quiet=quiet) as listener:
+        pipeline.pretrain(
+            corpus,
+            out=out,
+            backbone=backbone,
+            text=text,
+            pair=pair,
+            objective=objective,
+            settings=settings,
+            force=force,
+            listener=listener,
+        )
+
+
+@app.command()
+def tune(
+    train: Rows = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")] = Path("tuned"),
+    trials: Annotated[int, typer.Option("--trials", help="Fits in all, those of earlier commands included.")] = 20,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Time for all trials; default: no limit.")] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option("--search", help="KEY=a..b or KEY=a|b|c, repeated; default: method, step size, epochs, batch."),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option("--objective", help="accuracy, latency, size, or several with commas; the first decides.")
+    ] = "accuracy",
+    pick: Annotated[int | None, typer.Option("--pick", help="Release the trial of this number instead.")] = None,
+    text: Text = None,
+    label: Label = None,
+    kind: KindName = None,
+    test: Test = None,
+    task: TaskFile = None,
+    method: Method = None,
+    backbone: Backbone = None,
+    seed: Seed = None,
+    set_: Set = None,
+    separator: Separator = None,
+    no_header: NoHeader = False,
+    columns: Columns = None,
+    drop_empty: DropEmpty = False,
+    force: ForceBundle = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Search for better settings of a fit, judged on the validation part, and release the best as a bundle.
+
+    Example:  tunewright tune train.csv --text text --label category --out tuned/ --trials 20 --search fit.epochs=1..5
+    """
+    from tunewright import console, pipeline
+    from tunewright.core.space import parse_search
+
+    named = {"fit.method": method, "fit.backbone": backbone, "seed": seed}
+    settings = {key: value for key, value in named.items() if value is not None}
+    settings |= _settings(set_, separator, no_header, columns, drop_empty)
+    with console.progress(quiet=quiet) as listener:
+        tuned = pipeline.tune(
+            train,
+            out=out,
+            trials=trials,
+            minutes=minutes,
+            search=dict(parse_search(one) for one in search or []),
+            objective=objective,
+            pick=pick,
+            text=text,
+            label=_one(label),
+            kind=kind,
+            test=test,
+            task=task,
+            settings=settings,
+            force=force,
+            listener=listener,
+        )
+    if json:
+        console.print_json(tuned.record)
 
 
 @app.command()

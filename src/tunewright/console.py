@@ -77,8 +77,22 @@ def _line(record: dict[str, Any]) -> None:
             error.print(f"[yellow]note[/]  {_escaped(_issue_said(issue))}")
     elif event == "result":
         error.print(f"[bold]{record['metric']}[/] {_measured(record)}")
+    elif event == "tuned":
+        _trials(record)
     elif "say" in record:
         error.print(f"[dim]{record['seconds']:7.1f} s[/]  {_escaped(record['say'])}")
+
+
+def _trials(record: Mapping[str, Any]) -> None:
+    """All trials of a search, then those that no other one betters."""
+    from tunewright.pipeline.tune.told import said
+
+    by_number = {one["number"]: _escaped(said(one, record["objectives"])) for one in record["trials"]}
+    for number, line in by_number.items():
+        error.print(f"[dim]trial {number:3d}  {line}[/]")
+    for number in record["frontier"]:
+        winner = "  ← released" if number == record["winner"] else ""
+        error.print(f"[bold]frontier[/] trial {number:3d}  {by_number[number]}{winner}")
 
 
 def _settings(settings: Mapping[str, Sequence[Any]]) -> None:

@@ -113,6 +113,11 @@ def test_a_module_without_the_class_is_said_so(install: Install) -> None:
         plugins.load("kinds", "stars")
 
 
+@pytest.mark.parametrize(("modality", "reads"), [("text", "text"), ("ngrams", "text"), ("numbers", "numbers")])
+def test_a_modality_says_what_it_reads_or_else_its_name_does(modality: str, reads: str) -> None:
+    assert plugins.reads(modality) == reads
+
+
 def test_a_library_of_an_extra_that_is_missing_is_named(install: Install) -> None:
     install(
         "tunewright.methods", "heavy", "acme_heavy", '"""Needs a library."""\nimport library_that_nobody_has.part\n'

@@ -488,3 +488,122 @@ def test_a_full_disk_during_the_switch_changes_nothing(
 def test_another_error_of_the_system_is_not_called_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), start(tmp_path / "out", 5):
         raise PermissionError(errno.EACCES, "denied")
+
+
+KEY, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+
+
+def kept(out: Path, key: str, listener: Callable[[dict[str, Any]], None] | None = None) -> Path:
+    """What a run with a key leaves that kept something and ended without a bundle."""
+    with start(out, 5, listener=listener, continues=True) as run:
+        run.continues(key)
+        run.log("began")
+        run.work.mkdir()
+        (run.work / "kept").write_text(key, encoding="utf-8")
+    return run.work
+
+
+def test_the_same_run_takes_up_what_was_kept(tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    work = kept(tmp_path / "out", KEY, heard.append)
+    assert work == tmp_path / "out.run" / "work-0123456789abcdef"
+    with start(tmp_path / "out", 5, listener=heard.append, continues=True) as run:
+        run.continues(KEY)
+        assert (run.work / "kept").read_text(encoding="utf-8") == KEY
+    assert [record["event"] for record in heard] == ["began", "continues"]
+    logged = (tmp_path / "out.run" / "run.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in logged] == ["began", "continues"], "one log of both"
+
+
+def test_another_run_begins_beside_it(tmp_path: Path) -> None:
+    first, heard = kept(tmp_path / "out", KEY), list[dict[str, Any]]()
+    second = kept(tmp_path / "out", OTHER, heard.append)
+    assert first != second
+    assert [record["event"] for record in heard] == ["anew", "began"]
+    assert "this one starts anew, beside what that one kept" in heard[0]["say"]
+    assert {(path / "kept").read_text(encoding="utf-8") for path in (first, second)} == {KEY, OTHER}
+
+
+def test_a_run_that_kept_nothing_leaves_no_folder_and_nothing_to_say(tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    for _ in range(2):
+        with start(tmp_path / "out", 5, listener=heard.append, continues=True) as run:
+            run.continues(KEY)
+            assert not run.work.exists()
+    assert not heard
+    assert left_in(tmp_path / "out") == {"lock"}
+
+
+@pytest.mark.parametrize(("released", "stays"), [(True, set()), (False, {"work-fedcba9876543210"})])
+def test_a_release_lets_go_of_all_work_and_a_refusal_of_its_own(
+    tmp_path: Path, released: bool, stays: set[str]
+) -> None:
+    for key in (OTHER, KEY):
+        kept(tmp_path / "out", key)
+    with start(tmp_path / "out", 5, continues=True) as run:
+        run.continues(KEY)
+        run.finished(released=released)
+    assert left_in(tmp_path / "out") == {"lock", "run.jsonl"} | stays
+
+
+def published(out: Path, key: str, content: str, *, force: bool = False) -> None:
+    """A run that was killed after it had published, before it let go of its work."""
+    with start(out, 5, force=force, continues=True) as run:
+        run.continues(key)
+        run.publish(bundle_at(run.folder / "staged", content))
+
+
+def test_a_run_may_replace_what_it_made_itself(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for content in ("first", "second", "third"):
+        published(out, KEY, content)
+        assert content_of(out) == content
+
+
+def test_what_another_run_made_needs_force(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    published(out, KEY, "first")
+    with pytest.raises(TunewrightError, match="it exists already → pass --force"):
+        published(out, OTHER, "second")
+    with pytest.raises(TunewrightError, match="it exists already"), start(out, 5):
+        pytest.fail("a command that does not continue was let in")
+    assert content_of(out) == "first"
+    published(out, OTHER, "second", force=True)
+    with pytest.raises(TunewrightError, match="it exists already"):
+        published(out, KEY, "third")
+    assert content_of(out) == "second"
+
+
+def test_what_the_user_put_in_its_place_needs_force(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    published(out, KEY, "first")
+    shutil.rmtree(out)
+    bundle_at(out, "the user's own")
+    with pytest.raises(TunewrightError, match="it exists already"):
+        published(out, KEY, "second")
+    assert content_of(out) == "the user's own"
+
+
+def test_the_clock_goes_on_from_what_it_showed(tmp_path: Path) -> None:
+    run = Run(tmp_path, tmp_path / "out", 10)
+    run.reach(599.0)
+    assert 599 <= run.elapsed < 600
+    assert not run.stopping
+    run.reach(30.0)
+    assert run.elapsed >= 599, "it is never put back"
+    run.reach(601.0)
+    assert run.stopping
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_second_ctrl_c_says_whether_there_is_something_to_go_on_from(tmp_path: Path, keeps: bool) -> None:
+    def stopped(run: Run) -> None:
+        run.continues(KEY)
+        if keeps:
+            run.work.mkdir()
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught, start(tmp_path / "out", 5, continues=True) as run:
+        stopped(run)
+    goes_on = ": it goes on from what was kept" if keeps else ""
+    assert caught.value.remedy == f"start the command again{goes_on}"

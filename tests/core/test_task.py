@@ -88,7 +88,7 @@ def test_relative_paths_count_from_the_file_and_flags_from_here(task_file: Path)
         ({"fit.minuts": 2}, "the flags: unknown key 'fit.minuts'", "did you mean 'minutes'?"),
         ({"sead": 2}, "the flags: unknown key 'sead'", "did you mean 'seed'?"),
         ({"targets.0.colum": "a"}, "the flags: unknown key 'targets.0.colum'", "did you mean 'column'?"),
-        ({"qqq": 2}, "the flags: unknown key 'qqq'", "use one of: data, fit, gates, inputs, name, seed, split"),
+        ({"qqq": 2}, "the flags: unknown key 'qqq'", "use one of: data, fit, gates, inputs, name, objectives, search"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest(flags: dict[str, Any], problem: str, remedy: str) -> None:

@@ -10,32 +10,51 @@ import pytest
 import torch
 
 from tunewright.core import plugins
-from tunewright.train.context import logits_of
-from tunewright.train.ladder import RUNGS
+from tunewright.core.errors import TunewrightError
+from tunewright.train import ladder
+from tunewright.train.context import frozen
 
 KINDS = ("classify", "multilabel", "regress")
 SETTINGS = {"fit.epochs": 1, "fit.learning_rate": 1e-3, "fit.batch_rows": 16}
 Make = Callable[..., Any]
 
 
-def test_the_ladder_climbs_over_methods_that_exist() -> None:
-    assert set(RUNGS) <= set(plugins.names("methods"))
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_the_ladder_climbs_over_methods_that_exist(few: int, seconds: float, make_context: Make) -> None:
+    context = make_context()
+    context.start, context.pass_seconds = context, seconds
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "FEW_ROWS", few)
+        rungs = list(ladder._rungs(context))
+    assert set(rungs) <= set(plugins.names("methods"))
+    assert ("contrastive" in rungs, rungs[-1]) == (few > 0, "top" if seconds else "full")
 
 
 @pytest.mark.parametrize("name", plugins.names("methods"))
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_gives_a_model_whose_logits_are_those_it_tells(name: str, kind: str, make_context: Make) -> None:
+    fits = getattr(plugins.load("methods", name), "KINDS", None)
     context = make_context(kind, SETTINGS)
+    if fits is not None and kind not in fits:
+        with pytest.raises(TunewrightError, match=f"method '{name}' does not fit kind '{kind}' → use"):
+            plugins.load("methods", name).fit(context)
+        return
     before = {key: value.clone() for key, value in context.backbone.encoder.state_dict().items()}
     fitted = plugins.load("methods", name).fit(context)
     assert fitted.method == name
     assert fitted.facts["trainable_parameters"] > 0
     assert fitted.validation_logits.shape == (40, context.kind.size)
-    again = logits_of(context, fitted.encoder, fitted.head, context.validation)
+    modality = (fitted.backbone or context.backbone).modality
+    windows = context.examples("validation", modality).windows
+    again = context.kind.gather(frozen(fitted.encoder, fitted.head, modality, windows, context.device), windows)
     np.testing.assert_allclose(fitted.validation_logits, again, atol=1e-4)
     for key, value in context.backbone.encoder.state_dict().items():
         assert torch.equal(value, before[key]), f"{name} changed the backbone itself at {key}"
-    assert set(fitted.encoder.state_dict()) == set(before), "the encoder ships with every token of the backbone"
+    if fitted.backbone is None:
+        names = set(fitted.encoder.state_dict())
+        assert names >= set(before), "the encoder ships with every tensor of the backbone"
+        assert len(names - set(before)) == fitted.facts.get("added_tensors", 0), "what it ships beyond them is told"
 
 
 @pytest.mark.parametrize("name", plugins.names("methods"))

@@ -126,6 +126,13 @@ def test_too_few_rows_for_folds_take_the_middle_strength(rows: int) -> None:
     assert (strength, scores) == (probe.STRENGTHS[len(probe.STRENGTHS) // 2], {})
 
 
+def test_classes_with_fewer_rows_than_folds_take_the_middle_strength() -> None:
+    embeddings, _ = clusters(2, 8)
+    kind = Classify(tuple("abcdefgh"))
+    strength, scores = probe.choose_strength(embeddings, np.arange(8), kind, probe._logistic, 0)
+    assert (strength, scores) == (probe.STRENGTHS[len(probe.STRENGTHS) // 2], {})
+
+
 def test_a_class_with_one_row_is_no_obstacle() -> None:
     embeddings, truth = clusters(2, 30)
     truth[0] = 2

@@ -30,7 +30,12 @@ def text(tokenizers: Mapping[str, Callable[[], Any]]) -> Example:
     return Example(modality, [["", "the card", "lost " * 20, "钱"]], 3)
 
 
-EXAMPLES: Mapping[str, Callable[..., Example]] = {"text": text}
+def ngrams(tokenizers: Mapping[str, Callable[[], Any]]) -> Example:
+    columns = [["", "the card", "lost the card " * 20, "钱 card"]]
+    return Example(plugins.load("modalities", "ngrams").learn(columns), columns, 3)
+
+
+EXAMPLES: Mapping[str, Callable[..., Example]] = {"text": text, "ngrams": ngrams}
 """A new modality needs one function here; everything below then covers it."""
 
 METHODS = {name for name in vars(Modality) if callable(getattr(Modality, name)) and not name.startswith("_")}

@@ -49,7 +49,7 @@ def test_several_columns_of_labels_and_of_text() -> None:
         ({"text": "t"}, "no label column is named → pass --label"),
         ({"text": "t", "label": "a", "kind": "regres"}, "there is no kind 'regres' → did you mean 'regress'"),
         ({"text": "t", "label": "a", "settings": {"fit.method": "ful"}}, "no method 'ful' → did you mean 'full'"),
-        ({"text": "t", "label": "a", "settings": {"fit.method": "x"}}, "no method 'x' → use one of: auto, full, probe"),
+        ({"text": "t", "label": "a", "settings": {"fit.method": "x"}}, "no method 'x' → use one of: adalora"),
         ({"text": "t", "label": "a", "settings": {"targets.1.column": "b"}}, "the task has 2 targets"),
     ],
 )

@@ -233,7 +233,7 @@ def test_the_same_rows_and_seed_give_the_same_bundle(
     tiny_bundle: Path, tiny_backbone: Path, tmp_path: Path, process: Callable[..., Any]
 ) -> None:
     """Another process learns, traces and writes it once more; only what tells of the run may differ."""
-    own = {"backbone": tiny_backbone, "epochs": 1, "threads": 1, "precision": "fp32"}
+    own = {"backbone": tiny_backbone, "method": "probe", "threads": 1}
     settings = [word for name, value in own.items() for word in ("--set", f"fit.{name}={value}")]
     files = (TRAIN, "--test", TEST, "--text", "text", "--label", "intent", "--out", tmp_path / "tiny")
     done = process("fit", *files, *settings, "--quiet")

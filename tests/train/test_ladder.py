@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import norm
 
 from tunewright.core import plugins
-from tunewright.methods import full, probe
+from tunewright.methods import probe
+from tunewright.train import ladder
 from tunewright.train.context import Fitted
 from tunewright.train.ladder import Z80, climb, paired_gain
 
@@ -35,25 +36,28 @@ def test_pairs_that_agree_leave_no_doubt_and_one_pair_leaves_all() -> None:
     assert paired_gain([1.0], [0.0]) == (1.0, -np.inf)
 
 
-@pytest.mark.parametrize(
-    ("won", "lost", "kept"), [(3, 0, True), (1, 0, True), (1, 1, False), (2, 1, False), (0, 0, False)]
-)
-def test_full_is_kept_only_where_its_gain_is_sure(
-    won: int, lost: int, kept: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def context_of(make_context: Make, monkeypatch: pytest.MonkeyPatch, **methods: Callable[[Any], Fitted]) -> Any:
+    """A context whose rungs are those named, with the fits given; words are right on no row, so the probe is kept."""
+    monkeypatch.setattr(ladder, "FEW_ROWS", 0)
+    fits = {"lexical": lambda context: said_of(context, 0), "probe": probe.fit} | methods
+    load = plugins.load
+    monkeypatch.setattr(
+        ladder.plugins,
+        "load",
+        lambda folder, name: SimpleNamespace(fit=fits[name]) if folder == "methods" else load(folder, name),
+    )
+    return make_context()
+
+
+def said_of(context: Any, right: int, method: str = "lexical") -> Fitted:
+    """A fit that is right on the first ``right`` validation rows alone."""
+    truth = context.validation.truth
+    said = np.where(np.arange(len(truth)) < right, truth, (truth + 1) % 4)
+    return Fitted(method, context.backbone.encoder, context.new_head(), np.eye(4)[said])
+
+
+def turned(context: Any, won: int, lost: int, method: str = "full") -> Fitted:
     """``full`` is right on ``won`` rows that the probe has wrong, and wrong on ``lost`` that it has right."""
-    context = make_context()
-    monkeypatch.setattr(full, "fit", lambda context: turned(context, won, lost))
-    fitted, rungs = climb(context)
-    assert [rung.method for rung in rungs] == ["probe", "full"]
-    assert rungs[1].kept is kept
-    assert rungs[1].gain == pytest.approx((won - lost) / 40, abs=1e-6)
-    assert fitted.method == ("full" if kept else "probe")
-    verdict = "kept" if kept else "not kept, since the gain is not sure"
-    assert any(f"80 % lower bound {rungs[1].low:+.4f}: {verdict}" in one.get("say", "") for one in context.run.told)
-
-
-def turned(context: Any, won: int, lost: int) -> Fitted:
     start = context.start
     logits, truth = start.validation_logits.copy(), context.validation.truth
     right = context.kind.decide(logits) == truth
@@ -61,44 +65,90 @@ def turned(context: Any, won: int, lost: int) -> Fitted:
         logits[row] = np.eye(4)[truth[row]]
     for row in np.flatnonzero(right)[:lost]:
         logits[row] = np.eye(4)[(truth[row] + 1) % 4]
-    return Fitted("full", start.encoder, start.head, logits)
+    return Fitted(method, start.encoder, start.head, logits)
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "kept"), [(3, 0, True), (1, 0, True), (1, 1, False), (2, 1, False), (0, 0, False)]
+)
+def test_full_is_kept_only_where_its_gain_is_sure(
+    won: int, lost: int, kept: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = context_of(make_context, monkeypatch, full=lambda context: turned(context, won, lost))
+    fitted, rungs = climb(context)
+    assert [rung.method for rung in rungs] == ["lexical", "probe", "full"]
+    assert rungs[2].kept is kept
+    assert rungs[2].gain == pytest.approx((won - lost) / 40, abs=1e-6)
+    assert fitted.method == ("full" if kept else "probe")
+    verdict = "kept" if kept else "not kept, since the gain is not sure"
+    assert any(f"80 % lower bound {rungs[2].low:+.4f}: {verdict}" in one.get("say", "") for one in context.run.told)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_of_words_and_probe_the_better_one_is_kept_without_proof(
+    more: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cost little, so one row decides; where they are alike, words are kept, which are smaller."""
+
+    def words(context: Any) -> Fitted:
+        scores = context.kind.row_score(probe.fit(context).validation_logits, context.validation.truth)
+        return said_of(context, int(scores.sum()) + more)
+
+    context = context_of(make_context, monkeypatch, lexical=words, full=lambda context: turned(context, 0, 9))
+    fitted, rungs = climb(context)
+    assert fitted.method == ("probe" if more < 0 else "lexical")
+    assert rungs[1].kept is (more < 0)
+    assert [rung.method for rung in rungs] == ["lexical", "probe", "full"], "a poor probe does not end the climb"
+    assert context.start.method == "probe", "what full begins with"
+
+
+def test_few_rows_of_a_class_try_pairs_first(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = lambda context: turned(context, 0, 1, "contrastive")  # noqa: E731
+    context = context_of(make_context, monkeypatch, contrastive=pairs, full=lambda context: turned(context, 0, 1))
+    monkeypatch.setattr(ladder, "FEW_ROWS", 20)
+    assert [rung.method for rung in climb(context)[1]] == ["lexical", "probe", "contrastive", "full"]
+
+
+def test_without_time_for_an_epoch_the_last_layers_are_trained(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = context_of(make_context, monkeypatch, top=lambda context: turned(context, 0, 1, "top"))
+    monkeypatch.setattr(ladder, "EPOCH_PASSES", 1e9)
+    assert [rung.method for rung in climb(context)[1]] == ["lexical", "probe", "top"]
 
 
 def test_the_probe_is_fitted_again_when_it_stays(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = make_context()
-    monkeypatch.setattr(full, "fit", lambda context: turned(context, 0, 1))
+    context = context_of(make_context, monkeypatch, full=lambda context: turned(context, 0, 1))
     fitted, rungs = climb(context)
     assert fitted.refit is None, "what comes back is the second fit"
     assert any("fitted again on training and validation rows" in one.get("say", "") for one in context.run.told)
-    assert rungs[0].facts["strength"] == fitted.facts["strength"]
+    assert rungs[1].facts["strength"] == fitted.facts["strength"]
 
 
 @pytest.mark.parametrize("over", ["interrupted", "minutes"])
 def test_no_further_rung_is_tried_when_it_is_time_to_stop(
     over: str, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = make_context()
-    fit = probe.fit
-
     def stopping(context: Any) -> Fitted:
-        fitted = fit(context)
+        fitted = probe.fit(context)
         if over == "interrupted":
             context.run.interrupted = True
         else:
             context.run.seconds = -1.0
         return fitted
 
-    monkeypatch.setattr(probe, "fit", stopping)
-    monkeypatch.setattr(full, "fit", lambda context: pytest.fail("full was tried"))
+    context = context_of(make_context, monkeypatch, probe=stopping, full=lambda context: pytest.fail("full was tried"))
+    monkeypatch.setattr(ladder, "EPOCH_PASSES", 0.0)
     fitted, rungs = climb(context)
-    assert [rung.method for rung in rungs] == ["probe"]
+    assert [rung.method for rung in rungs] == ["lexical", "probe"]
     assert (fitted.refit is not None) == (over == "interrupted"), "an interrupt ships at once"
-    assert any(one.get("say") == "full: not tried, the time is over" for one in context.run.told)
+    assert any(": not tried, the time is over" in one.get("say", "") for one in context.run.told)
 
 
-def test_one_method_that_is_named_is_the_only_rung(make_context: Make) -> None:
+def test_one_method_that_is_named_is_held_against_words_alone(make_context: Make) -> None:
     fitted, rungs = climb(make_context("classify", {"fit.method": "full", "fit.epochs": 1}))
-    assert [(rung.method, rung.kept, rung.gain) for rung in rungs] == [("full", True, None)]
+    assert [(rung.method, rung.kept) for rung in rungs] == [("lexical", False), ("full", True)]
+    assert rungs[1].gain == pytest.approx(rungs[1].score - rungs[0].score, abs=1e-5)
     assert fitted.method == "full"
 
 
@@ -114,7 +164,9 @@ def test_an_unknown_method_is_named(make_context: Make) -> None:
 
 
 def test_rungs_are_plain_records(make_context: Make) -> None:
-    _, (rung,) = climb(make_context("regress", {"fit.method": "probe"}))
-    assert vars(rung).keys() == {"method", "score", "seconds", "gain", "low", "kept", "facts"}
-    assert isinstance(SimpleNamespace(**vars(rung)).score, float)
-    assert plugins.names("methods")
+    _, (words, rung) = climb(make_context("regress", {"fit.method": "probe"}))
+    told = {"method", "score", "error", "seconds", "size_bytes", "gain", "low", "kept", "facts"}
+    assert vars(rung).keys() == vars(words).keys() == told
+    assert isinstance(rung.score, float)
+    assert rung.size_bytes > words.size_bytes > 0
+    assert rung.error > 0

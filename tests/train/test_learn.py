@@ -14,7 +14,8 @@ from tunewright.core.run import Run
 from tunewright.core.task import Task, read_task
 from tunewright.kinds.classify import Classify
 from tunewright.train import learn as learning
-from tunewright.train.learn import Part, choose_backbone, encode, learn
+from tunewright.train.context import Part, encode
+from tunewright.train.learn import choose_backbone, learn, prepare
 
 Make = Callable[..., Any]
 
@@ -48,7 +49,7 @@ def test_a_backbone_of_another_modality_is_refused(task: Task) -> None:
 def test_long_rows_have_their_truth_in_every_window(task: Task) -> None:
     backbone, _ = choose_backbone(task, "en")
     part = Part({"text": ["where is my parcel " * 9, "hello"]}, ["a", "b"])
-    examples = encode(part, ["text"], backbone, Classify(("a", "b")))
+    examples = encode(part, ["text"], backbone.modality, Classify(("a", "b")))
     windows = examples.windows.owner.tolist().count(0)
     assert windows > 2
     assert examples.wanted.tolist() == [0] * windows + [1]
@@ -56,20 +57,21 @@ def test_long_rows_have_their_truth_in_every_window(task: Task) -> None:
 
 
 def learnt(task: Task, tmp_path: Path, train: list[str], validation: list[str]) -> Any:
-    backbone, _ = choose_backbone(task, "en")
     words = {"a": "where is my parcel", "b": "cancel my order please", "c": "i want a refund"}
     parts = [
         Part({"text": [f"{words[label]} {at}" for at, label in enumerate(some)]}, some) for some in (train, validation)
     ]
     run = Run(tmp_path, tmp_path / "out", 5.0)
-    return learn(task, task.targets[0], *parts, parts[1], backbone, run)
+    named = {"train": parts[0], "validation": parts[1], "held_out": parts[1]}
+    context = prepare(task, task.targets[0], named, "en", run)
+    return context, *learn(context)
 
 
 def test_a_label_of_the_validation_part_alone_is_a_label(task: Task, tmp_path: Path) -> None:
     context, fitted, rungs = learnt(task, tmp_path, ["a", "b"] * 8, ["a", "c"])
     assert context.kind.labels == ("a", "b", "c")
     assert fitted.validation_logits.shape == (2, 3)
-    assert [rung.method for rung in rungs] == ["probe"]
+    assert [(rung.method, rung.kept) for rung in rungs] == [("lexical", False), ("probe", True)]
 
 
 def test_labels_of_the_task_win_and_keep_their_order(task: Task, tmp_path: Path) -> None:

@@ -13,8 +13,12 @@ import pytest
 import torch
 
 from tunewright.core import run as run_module
-from tunewright.train import loop
-from tunewright.train.loop import Best, Model, Plan, descend
+from tunewright.train import moving
+from tunewright.train.feed import Feed
+from tunewright.train.loop import Model, decayed, descend
+from tunewright.train.moving import Moving, share_kept
+from tunewright.train.plan import Plan
+from tunewright.train.step import Piece, plain
 
 Make = Callable[..., Any]
 LEARNING = {"fit.epochs": 3, "fit.learning_rate": 3e-3, "fit.batch_rows": 8, "fit.average": 0.0, "fit.patience": 9}
@@ -24,15 +28,18 @@ def model_of(context: Any) -> Model:
     return Model(context.copy_of_encoder(), context.new_head())
 
 
-def descended(context: Any) -> tuple[Best, dict[str, Any]]:
-    return descend(context, model_of(context))
+def descended(context: Any, model: Model | None = None) -> tuple[Any, dict[str, Any]]:
+    """The best (with its model) and the facts of a training with all parameters."""
+    model = model or model_of(context)
+    best, facts = descend(context.course("full", model), model)
+    return SimpleNamespace(**vars(best), model=model), facts
 
 
 def said(context: Any) -> str:
     return " / ".join(record.get("say", "") for record in context.run.told)
 
 
-def states(best: Best) -> dict[str, torch.Tensor]:
+def states(best: Any) -> dict[str, torch.Tensor]:
     return best.model.state_dict()
 
 
@@ -73,16 +80,15 @@ def test_the_result_is_never_worse_than_the_start(rate: float, make_context: Mak
     best, facts = descended(context)
     assert best.score == max(facts["scores"]) >= facts["scores"][0]
     assert facts["scores"].index(best.score) == (0 if not facts["best_step"] else facts["best_step"] // 10)
-    assert context.kind.row_score(best.logits, context.validation.truth).mean() == pytest.approx(best.score, abs=1e-6)
+    assert context.kind.row_score(best.outputs, context.validation.truth).mean() == pytest.approx(best.score, abs=1e-6)
 
 
 def test_where_nothing_is_gained_the_start_itself_comes_back(make_context: Make) -> None:
     context = make_context("classify", LEARNING | {"fit.learning_rate": 1e-12})
-    start = model_of(context)
-    best, facts = descend(context, start)
+    best, facts = descended(context)
     assert facts["best_step"] == 0
-    for name, value in context.backbone.encoder.state_dict().items():
-        assert torch.equal(states(best)[f"encoder.{name}"], value)
+    for name, value in context.whole(best.model.encoder).state_dict().items():
+        assert torch.equal(context.backbone.encoder.state_dict()[name], value)
 
 
 def test_the_loss_falls(make_context: Make) -> None:
@@ -105,9 +111,8 @@ def test_all_epochs(make_context: Make) -> None:
 
 
 def plan(steps: int, **settings: Any) -> Plan:
-    fit = SimpleNamespace(learning_rate=1.0, warmup=0.1, **settings)
     run = SimpleNamespace(elapsed=0.0, seconds=600.0, left=600.0)
-    return Plan(steps, SimpleNamespace(task=SimpleNamespace(fit=fit), run=run))  # type: ignore[arg-type]
+    return Plan(steps, run=run, **{"rate": 1.0, "warmup": 0.1} | settings)  # type: ignore[arg-type]
 
 
 def test_the_step_size_rises_over_the_warm_up_and_falls_to_zero_along_a_line() -> None:
@@ -119,8 +124,7 @@ def test_the_step_size_rises_over_the_warm_up_and_falls_to_zero_along_a_line() -
 
 
 def test_without_warm_up_it_starts_near_its_peak() -> None:
-    made = plan(9)
-    made.fit = SimpleNamespace(learning_rate=2.0, warmup=0.0)  # type: ignore[assignment]
+    made = plan(9, rate=2.0, warmup=0.0)
     np.testing.assert_allclose([made.rate(step) for step in range(9)], 2 * (1 - np.arange(1, 10) / 10))
 
 
@@ -161,7 +165,7 @@ def test_a_loss_that_is_not_finite_keeps_the_best_and_names_the_setting(average:
     best, facts = descended(context)
     assert facts["stopped"] == "loss is not finite"
     assert all(torch.isfinite(value).all() for value in states(best).values())
-    assert np.isfinite(best.logits).all()
+    assert np.isfinite(best.outputs).all()
     assert "the loss is not finite at step" in said(context)
     assert "lower fit.learning_rate (now 1e+30)" in said(context)
     lines = (Path(context.run.folder) / "run.jsonl").read_text(encoding="utf-8").splitlines()
@@ -169,17 +173,24 @@ def test_a_loss_that_is_not_finite_keeps_the_best_and_names_the_setting(average:
 
 
 def test_the_moving_average_as_a_formula() -> None:
-    mix = loop._slow_start(0.5)
-    averaged = [torch.tensor([0.0])]
-    for count, share in ((1, 2 / 11), (2, 3 / 12), (7, 8 / 17), (8, 0.5), (100, 0.5)):
-        before = averaged[0].item()
-        mix(averaged, [torch.tensor([1.0])], torch.tensor(count))
-        assert averaged[0].item() == pytest.approx(share * before + (1 - share) * 1.0)
+    assert [share_kept(0.5, steps) for steps in (1, 2, 7, 8, 100)] == [2 / 11, 3 / 12, 8 / 17, 0.5, 0.5]
+    model = torch.nn.Linear(1, 1, bias=False)
+    kept = Moving(model, 0.5)
+    values = [3.0, 1.0, -2.0]
+    for value in values:
+        torch.nn.init.constant_(model.weight, value)
+        kept.after_step()
+    expected = values[0]
+    for steps, value in enumerate(values[1:], start=1):
+        expected = share_kept(0.5, steps) * expected + (1 - share_kept(0.5, steps)) * value
+    with kept.as_shipped():
+        assert model.weight.item() == pytest.approx(expected)
+    assert model.weight.item() == values[-1]
 
 
 def test_the_average_is_what_is_judged_and_kept(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a memory that never ends the average stays at the first step, whatever follows."""
-    monkeypatch.setattr(loop, "_slow_start", lambda decay: lambda averaged, current, count: None)
+    monkeypatch.setattr(moving, "share_kept", lambda decay, steps: 1.0)
     context = make_context("classify", LEARNING | {"fit.average": 0.9})
     _, facts = descended(context)
     assert len(set(facts["scores"][1:])) == 1
@@ -187,12 +198,12 @@ def test_the_average_is_what_is_judged_and_kept(make_context: Make, monkeypatch:
 
 def test_matrices_decay_and_vectors_do_not(make_context: Make) -> None:
     model = model_of(make_context())
-    matrices, vectors = loop._groups(model, 0.1)
+    matrices, vectors = decayed(model, 0.1)
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
     assert {one.ndim for one in matrices["params"]} == {2}
     assert {one.ndim for one in vectors["params"]} == {1}
     model.encoder.requires_grad_(False)
-    assert sum(len(group["params"]) for group in loop._groups(model, 0.1)) == 2
+    assert sum(len(group["params"]) for group in decayed(model, 0.1)) == 2
 
 
 def test_a_step_in_pieces_is_the_step(make_context: Make, tiny_backbone: Path, tmp_path: Path) -> None:
@@ -208,21 +219,24 @@ def test_a_step_in_pieces_is_the_step(make_context: Make, tiny_backbone: Path, t
     for budget in (100_000, 40):
         context = make_context("classify", LEARNING, backbone=folder)
         model = model_of(context)
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.0)
-        optimiser.zero_grad = lambda set_to_none=True: None  # type: ignore[method-assign]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "STEP_BUDGET", budget)
-            loss = loop._step(context, model, optimiser, np.arange(24), context.train.wanted, 0.0)
-        gradients.append((loss, [one.grad.clone() for one in model.parameters() if one.grad is not None]))
+        learnt = Feed(context.train.windows, context.train.wanted, context.backbone.modality.batch)
+        loss = 0.0
+        for rows, weights in learnt.pieces(np.arange(24), budget):
+            shares = torch.from_numpy(weights).float()
+            inputs, truth = learnt.inputs(rows, context.device), learnt.truth(rows, context.device)
+            loss += plain(model, Piece(inputs, truth, shares, model.head.loss)).item()
+        gradients.append((loss, [one.grad for one in model.parameters() if one.grad is not None]))
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-5)
     for one, other in zip(gradients[0][1], gradients[1][1], strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
 
 
 def test_batches_hold_rows_of_like_length_and_change_from_epoch_to_epoch(make_context: Make) -> None:
-    examples = make_context(intents=8).train
+    context = make_context(intents=8)
+    examples = context.train
+    learnt = Feed(examples.windows, examples.wanted, context.backbone.modality.batch)
     draws = np.random.default_rng(0)
-    one, other = ([batch.tolist() for batch in loop._shuffled(examples, 16, draws)] for _ in range(2))
+    one, other = ([batch.tolist() for batch in learnt.epoch(16, draws)] for _ in range(2))
     for epoch in (one, other):
         assert sorted(row for batch in epoch for row in batch) == list(range(160))
     assert one != other

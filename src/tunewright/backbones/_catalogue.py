@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.run import recover
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def find(name: str) -> Found:
     """
     if name in NAMED:
         return _named(NAMED[name])
+    recover(Path(name))
     if Path(name).is_dir():
-        return Found(name, Path(name), "folder", tensor_digest(Path(name)), False)
+        return Found(name, Path(name), "folder", tensor_digest(Path(name)), False, _licence(Path(name)))
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/"):
         folder = _from_hub(name)
         return Found(name, folder, "hub", tensor_digest(folder), False)
@@ -154,6 +156,14 @@ def _named(named: Named) -> Found:
             "remove the folder and fetch it again, or name the folder itself as backbone",
         )
     return Found(named.name, folder, source, digest, bool(pinned), named.licence)
+
+
+def _licence(folder: Path) -> str:
+    """The licence of the weights that a folder was made from, as ``pretrain`` wrote it down."""
+    try:
+        return str(json.loads((folder / "tunewright.json").read_text(encoding="utf-8"))["licence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _ways(named: Named) -> str:

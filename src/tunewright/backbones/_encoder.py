@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tunewright.backbones._dropout import dropout
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -60,17 +63,17 @@ class Layer(nn.Module):
     def forward(self, flat: Tensor, bias: Tensor) -> Tensor:
         """flat : (b * t, d); bias : (b, 1, 1, t), added to the attention scores."""
         drop = self.shape.dropout
-        attended = functional.dropout(self.out(self.attend(flat, bias)), drop, self.training)
+        attended = dropout(self.out(self.attend(flat, bias)), drop, self.training)
         flat = self.attention_norm(flat + attended)
         inner = ACTIVATIONS[self.shape.activation](self.up(flat))
-        return self.norm(flat + functional.dropout(self.down(inner), drop, self.training))  # type: ignore[no-any-return]
+        return self.norm(flat + dropout(self.down(inner), drop, self.training))  # type: ignore[no-any-return]
 
     def attend(self, flat: Tensor, bias: Tensor) -> Tensor:
         """Multi-head attention without its output projection: (b * t, d) → (b * t, d)."""
         heads, width = self.shape.heads, self.shape.width // self.shape.heads
         qkv = self.qkv(flat).view(bias.shape[0], bias.shape[3], 3, heads, width).permute(2, 0, 3, 1, 4)
         scores = (qkv[0] * (1 / math.sqrt(width))) @ qkv[1].transpose(-1, -2) + bias
-        shares = functional.dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
+        shares = dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
         mixed: Tensor = shares.to(qkv.dtype) @ qkv[2]
         return mixed.transpose(1, 2).reshape(flat.shape)
 
@@ -93,6 +96,10 @@ class Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """input_ids, attention_mask : int64 (b, t), padded on the right → states (b, t, d), mask float32 (b, t)."""
+        return self.lower(input_ids, attention_mask, len(self.layers))
+
+    def lower(self, input_ids: Tensor, attention_mask: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+        """The states after the first ``depth`` layers; as ``forward``."""
         rows, tokens = input_ids.shape
         mask = attention_mask.to(torch.float32)
         first = self.shape.position_offset
@@ -100,7 +107,26 @@ class Encoder(nn.Module):
         if self.types is not None:
             states = states + self.types.weight[0]
         flat = self.norm(states).view(rows * tokens, self.width)
-        flat = functional.dropout(flat, self.shape.dropout, self.training)
+        flat = dropout(flat, self.shape.dropout, self.training)
+        bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
+        for layer in islice(self.layers, depth):
+            flat = layer(flat, bias)
+        return flat.view(rows, tokens, self.width), mask
+
+
+class UpperLayers(nn.Module):
+    """The layers of an encoder above ``depth``, shared with it."""
+
+    def __init__(self, encoder: Encoder, depth: int) -> None:
+        super().__init__()
+        self.width = encoder.width
+        self.layers = nn.ModuleList(islice(encoder.layers, depth, None))
+
+    def forward(self, states: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """states (b, t, d) as ``Encoder.lower`` gives them, attention_mask (b, t) → states (b, t, d), mask float32."""
+        rows, tokens = attention_mask.shape
+        mask = attention_mask.to(torch.float32)
+        flat = states.reshape(rows * tokens, self.width)
         bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
         for layer in self.layers:
             flat = layer(flat, bias)

@@ -25,11 +25,12 @@ FOLDERS = {
     "backbones": ("backbones", "{}Backbone"),
     "heads": ("heads", "{}Head"),
     "methods": ("methods", ""),
+    "objectives": ("objectives", ""),
     "audits": ("audit", ""),
 }
 """Plugin folder → where it lies and the class that its files define (none: the module itself is the plugin)."""
 
-EXTRA = {"backbones": "train", "heads": "train", "methods": "train"}
+EXTRA = {"backbones": "train", "heads": "train", "methods": "train", "objectives": "train"}
 
 
 def names(folder: str) -> list[str]:
@@ -59,6 +60,13 @@ def load(folder: str, name: str) -> Any:
     if not hasattr(module, wanted):
         raise TunewrightError(f"{module.__name__} defines no class {wanted}", "name it so, or rename the plugin")
     return getattr(module, wanted)
+
+
+@cache
+def reads(modality: str) -> str:
+    """What the raw values of a modality are: what its class says by ``reads`` (``text``: strings), or else its name."""
+    known = modality in names("modalities")
+    return str(getattr(load("modalities", modality), "reads", modality)) if known else modality
 
 
 def _module(folder: str, name: str) -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from typing import Any
 from tunewright.core.errors import Interrupted, TunewrightError
 
 Listener = Callable[[dict[str, Any]], None]
+BUNDLE = ("bundle.json", "a bundle")
+"""The file that tells what a run made, and what that is called."""
 
 
 class Run:
@@ -27,17 +30,31 @@ class Run:
     stopping : true after the first Ctrl-C, or when the minutes are over
     """
 
-    def __init__(self, folder: Path, out: Path, minutes: float, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        out: Path,
+        minutes: float,
+        listener: Listener | None = None,
+        *,
+        force: bool = False,
+        mark: str = BUNDLE[0],
+    ) -> None:
         self.folder = folder
         self.out = out
         self.started = time.monotonic()
         self.seconds = minutes * 60
         self.interrupted = False
+        self.work = folder / "work"
+        """Where what outlives a kill is kept, made by the first who keeps something; see ``continues``."""
+        self._force = force
+        self._mark = mark
         self._listener = listener
         self._told = False
 
     @property
     def elapsed(self) -> float:
+        """Seconds since the start; a training that goes on puts the clock forward to what it showed then."""
         return time.monotonic() - self.started
 
     @property
@@ -48,6 +65,41 @@ class Run:
     @property
     def stopping(self) -> bool:
         return self.interrupted or self.left <= 0
+
+    def reach(self, seconds: float) -> None:
+        """Put the clock forward to ``seconds``, if it shows less: what a checkpoint took to reach counts again."""
+        self.started = min(self.started, time.monotonic() - seconds)
+
+    def continues(self, key: str) -> None:
+        """Take up what an earlier run with the same key kept: a digest of everything that the result depends on.
+
+        What was kept under other keys is left as it is, beside this, until a bundle is released.
+
+        Raises
+        ------
+        TunewrightError
+            ``out`` exists, not ``force``, and it was not made by a run with this key that was killed at its end.
+        """
+        self.work = self.folder / f"work-{key[:16]}"
+        if self.out.exists() and not self._force and not _made(self.work, self.out, self._mark):
+            raise _exists(self.out)
+        if self.work.is_dir():
+            self.log("continues", say="the same run was begun before and did not end: what it kept is taken up")
+        elif any(self.folder.glob("work-*")):
+            said = "a run that did not end had other rows or settings: this one starts anew, beside what that one kept"
+            self.log("anew", say=said)
+
+    def publish(self, staged: Path) -> None:
+        """Move a finished folder to ``out``; a run with this key that is killed from here on may do so again."""
+        self.work.mkdir(exist_ok=True)
+        with open(self.work / "made", "a", encoding="ascii") as made:
+            made.write(_digest(staged / self._mark) + "\n")
+        publish(staged, self.out)
+
+    def finished(self, *, released: bool = True) -> None:
+        """Let go of what this run kept and, where a bundle is released, of what others did."""
+        for work in [*(self.folder.glob("work-*") if released else ()), self.work]:
+            _discard(work)
 
     def progress(self, stage: str, share: float, **facts: Any) -> None:
         """Tell the listener alone how far a stage is (0 to 1)."""
@@ -71,9 +123,36 @@ class Run:
             )
 
 
+def _digest(manifest: Path) -> str:
+    return hashlib.sha256(manifest.read_bytes()).hexdigest()
+
+
+def _made(work: Path, out: Path, mark: str) -> bool:
+    """Whether the run that kept ``work`` made what lies at ``out``."""
+    try:
+        return _digest(out / mark) in (work / "made").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+
+
+def _exists(out: Path) -> TunewrightError:
+    return TunewrightError(f"{out}: it exists already", "pass --force to replace it, or choose another --out")
+
+
 @contextmanager
-def start(out: Path, minutes: float, *, force: bool = False, listener: Listener | None = None) -> Iterator[Run]:
-    """Open the run that will write ``out``; nothing of a failed or stopped run is left but its log.
+def start(
+    out: Path,
+    minutes: float,
+    *,
+    force: bool = False,
+    listener: Listener | None = None,
+    continues: bool = False,
+    makes: tuple[str, str] = BUNDLE,
+) -> Iterator[Run]:
+    """Open the run that will write ``out``; of a failed or stopped run its log is left, and its work.
+
+    continues : ``Run.continues`` will be called, and may allow to replace what a killed run made
+    makes : the file that a folder at ``out`` must hold to be replaced, and what such a folder is called
 
     Raises
     ------
@@ -82,6 +161,7 @@ def start(out: Path, minutes: float, *, force: bool = False, listener: Listener 
     """
     out = Path(os.path.abspath(out))
     folder = out.with_name(out.name + ".run")
+    mark, called = makes
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the run
@@ -100,19 +180,22 @@ def start(out: Path, minutes: float, *, force: bool = False, listener: Listener 
         lock.write(str(os.getpid()))
         lock.flush()
         _end_switch(out)
-        if out.exists() and not force:
-            raise TunewrightError(f"{out}: it exists already", "pass --force to replace it, or choose another --out")
-        if out.exists() and not (out / "bundle.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-            raise TunewrightError(f"{out}: it is not a bundle, so it is not replaced", "choose another --out")
+        kept = list(folder.glob("work-*"))
+        if out.exists() and not force and not (continues and any(_made(work, out, mark) for work in kept)):
+            raise _exists(out)
+        if out.exists() and not (out / mark).is_file() and (not out.is_dir() or any(out.iterdir())):
+            raise TunewrightError(f"{out}: it is not {called}, so it is not replaced", "choose another --out")
         shutil.rmtree(folder / "staged", ignore_errors=True)
-        (folder / "run.jsonl").unlink(missing_ok=True)
-        run = Run(folder, out, minutes, listener)
+        if not kept:
+            (folder / "run.jsonl").unlink(missing_ok=True)
+        run = Run(folder, out, minutes, listener, force=force, mark=mark)
         try:
             with _ctrl_c(run):
                 yield run
         except KeyboardInterrupt:
+            goes_on = ": it goes on from what was kept" if run.work.is_dir() else ""
             raise Interrupted(
-                "stopped before anything was shipped; nothing was changed", "start the command again"
+                "stopped before anything was shipped; nothing was changed", f"start the command again{goes_on}"
             ) from None
         finally:
             shutil.rmtree(folder / "staged", ignore_errors=True)
@@ -125,11 +208,15 @@ def _full_disk_said(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        free = shutil.disk_usage(folder).free // 2**20
         raise TunewrightError(
-            f"{error.filename or folder}: no space left for it ({free} MB free); nothing was changed",
+            f"{error.filename or folder}: no space left for it ({megabytes_free(folder)} MB free); nothing was changed",
             "free space, or choose an --out on another disk",
         ) from error
+
+
+def megabytes_free(folder: Path) -> int:
+    """Megabytes free on the disk of a folder."""
+    return shutil.disk_usage(folder).free // 2**20
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tunewright.core.errors import TunewrightError, nearest
 
 GATE = re.compile(r"^\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
-FREE_NAMES = re.compile(r"(inputs|gates|data\.rename|targets\.\d+\.merge)\.(.+)", re.DOTALL)
+FREE_NAMES = re.compile(r"(inputs|gates|objectives|search|data\.rename|targets\.\d+\.merge)\.(.+)", re.DOTALL)
 """Tables whose keys are names that the user chose."""
 
 
@@ -85,10 +85,20 @@ class Fit(_Section):
     minutes: float = Field(5.0, gt=0.0, description="Time for the whole fit, in minutes.")
     epochs: int = Field(3, ge=1, description="Passes over the training rows, if the minutes allow.")
     batch_rows: int = Field(64, ge=1, description="Rows of one gradient step.")
-    learning_rate: float = Field(1e-4, gt=0.0, description="Peak step size of AdamW.")
+    learning_rate: float = Field(0.0, ge=0.0, description="Peak step size of AdamW; 0: the method's own.")
     warmup: float = Field(0.1, ge=0.0, lt=1.0, description="Share of the steps in which the step size rises.")
     weight_decay: float = Field(0.01, ge=0.0, description="Decay of weight matrices in AdamW.")
     average: float = Field(0.999, ge=0.0, lt=1.0, description="Decay of the moving average of weights; 0 = none.")
+    size: int = Field(
+        0, ge=0, description="Rank of lora, adalora; width of adapter; length of prefix, prompt; 0: the method's own."
+    )
+    layers: int = Field(0, ge=0, description="top: how many of the last layers are trained; 0: the method's own.")
+    layer_decay: float = Field(
+        1.0, gt=0.0, le=1.0, description="Step size of each layer over that of the one above it; 1 = all alike."
+    )
+    oversample: float = Field(
+        0.0, ge=0.0, le=1.0, description="Repeat rows of rare classes: 0 = never, 1 = as often as the largest class."
+    )
     patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
     max_tokens: int = Field(0, ge=0, description="Longest window in tokens; 0: the backbone's own.")
     prefix: str | None = Field(None, description="Text put before every input; default: the backbone's own.")
@@ -109,7 +119,9 @@ class Task(_Section):
     data: Data = Data()
     split: Split = Split()
     fit: Fit = Fit()
+    objectives: dict[str, float] = Field({}, description="Files in objectives/ with their strength: fgm = 0.3.")
     gates: dict[str, str] = Field({}, description='Limits on findings that must hold: accuracy = ">= 0.90".')
+    search: dict[str, str] = Field({}, description='What `tune` tries: "fit.epochs" = "1..5"; choices are written a|b.')
 
     @field_validator("gates", mode="before")
     @classmethod
@@ -118,6 +130,12 @@ class Task(_Section):
             if not isinstance(limit, str) or not GATE.match(limit):
                 raise ValueError(f'gates.{name} = {limit!r} is no limit\nwrite for example ">= 0.90"')
         return gates
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _dotted(cls, search: Any) -> Any:
+        """TOML reads ``fit.epochs = "1..5"`` as a table inside a table."""
+        return dict(_flatten(search)) if isinstance(search, Mapping) and search else search
 
     @model_validator(mode="after")
     def _complete(self) -> Task:
@@ -183,6 +201,23 @@ def read_task(path: Path | None = None, flags: Mapping[str, Any] | None = None) 
 def settings(task: Task) -> dict[str, Any]:
     """Every setting of a task under its dotted name."""
     return dict(_flatten(task.model_dump(mode="json")))
+
+
+def varied(task: Task, values: Mapping[str, Any], place: str = "the settings") -> Task:
+    """The task with other values of some settings, by their dotted names.
+
+    Raises
+    ------
+    TunewrightError
+        A value does not fit; ``place`` is what the message calls the place where it was written.
+    """
+    tree = task.model_dump()
+    for dotted, value in values.items():
+        _plant(tree, dotted, value)
+    try:
+        return Task.model_validate(tree)
+    except ValidationError as error:
+        raise _readable(error, place) from None
 
 
 def parse_set(text: str) -> tuple[str, Any]:

@@ -113,6 +113,8 @@ class Modality(Protocol):
     axes: ClassVar[Mapping[str, tuple[str, ...]]]
     """The encoder's graph inputs with the names of their dimensions; the first dimension is always ``rows``."""
 
+    # A modality may also name what its raw values are, such as ``reads = "text"`` for strings; see ``plugins.reads``.
+
     @classmethod
     def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:
         """From what ``save`` returned and wrote."""

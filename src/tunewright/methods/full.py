@@ -14,13 +14,8 @@ def fit(context: Context) -> Fitted:
     if start is not None:
         head.load_state_dict(start.head.state_dict())
     model = Model(context.copy_of_encoder(), head)
-    best, facts = descend(context, model)
-    encoder = context.whole(best.model.encoder)
+    best, facts = descend(context.course("full", model), model)
+    encoder = context.whole(model.encoder)
     size = sum(one.numel() for module in (encoder, head) for one in module.parameters())
-    return Fitted(
-        "full",
-        encoder,
-        best.model.head,
-        best.logits,
-        {**facts, "trainable_parameters": size, "bf16": context.bf16},
-    )
+    facts |= {"trainable_parameters": size, "bf16": context.bf16}
+    return Fitted("full", encoder, head, best.outputs, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +31,8 @@ ABSENT = 10.0
 
 Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
 """weight (k, d), bias (k,)"""
-Solver = Callable[[NDArray[np.float32], Array, int, float], Weights]
-"""(embeddings (n, d), truth, k, strength) → weights of all k logits"""
+Solver = Callable[[Any, Array, int, float], Weights]
+"""(embeddings (n, d), which may be sparse, truth, k, strength) → weights of all k logits"""
 
 
 def fit(context: Context) -> Fitted:
@@ -57,12 +57,13 @@ def fit(context: Context) -> Fitted:
 
 
 def choose_strength(
-    embeddings: NDArray[np.float32],
+    embeddings: Any,
     truth: Array,
     kind: Kind,
     solver: Solver,
     seed: int,
     stopping: Callable[[], bool] = lambda: False,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[float, dict[str, float]]:
     """The strength with the best cross-validated row score, climbing from the middle while time allows.
 
@@ -76,58 +77,66 @@ def choose_strength(
     def score(at: int) -> float:
         hits = []
         for learn, judge in folds:
-            weights = solver(embeddings[learn], truth[learn], kind.size, STRENGTHS[at])
-            hits.append(kind.row_score(_linear(embeddings[judge], weights), truth[judge]))
-        scores[STRENGTHS[at]] = round(float(np.concatenate(hits).mean()), 6)
-        return scores[STRENGTHS[at]]
+            weights = solver(embeddings[learn], truth[learn], kind.size, strengths[at])
+            hits.append(kind.row_score(linear(embeddings[judge], weights), truth[judge]))
+        scores[strengths[at]] = round(float(np.concatenate(hits).mean()), 6)
+        return scores[strengths[at]]
 
-    middle = len(STRENGTHS) // 2
+    middle = len(strengths) // 2
     if not folds:
-        return STRENGTHS[middle], {}
+        return strengths[middle], {}
     best, top = middle, score(middle)
     for step in (1, -1):
         at = middle + step
-        while 0 <= at < len(STRENGTHS) and not stopping():
+        while 0 <= at < len(strengths) and not stopping():
             found = score(at)
             if found < top or (step > 0 and found == top):
                 break
             best, top, at = at, found, at + step
         if best != middle:
             break
-    return STRENGTHS[best], {f"{strength:g}": scores[strength] for strength in sorted(scores)}
+    return strengths[best], {f"{strength:g}": scores[strength] for strength in sorted(scores)}
 
 
 def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    if len(truth) < 2 * FOLDS:
-        return iter(())
     labels = truth.ndim == 1 and truth.dtype.kind == "i"
+    if len(truth) < 2 * FOLDS or (labels and np.bincount(truth).max() < FOLDS):
+        return iter(())
     splitter = (StratifiedKFold if labels else KFold)(FOLDS, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         return iter(list(splitter.split(np.zeros(len(truth)), truth if labels else None)))
 
 
-def _linear(embeddings: NDArray[np.float32], weights: Weights) -> Array:
+def linear(embeddings: Any, weights: Weights) -> Array:
+    """float32 (n, k): the logits of a linear model."""
     return np.asarray(embeddings @ weights[0].T + weights[1], np.float32)
 
 
 def _fitted(context: Context, weights: Weights, facts: dict[str, Any]) -> Fitted:
     head = context.new_head()
     head.start(torch.from_numpy(weights[0]), torch.from_numpy(weights[1]))  # type: ignore[operator]
-    logits = _linear(context.validation_embeddings, weights)
+    logits = linear(context.validation_embeddings, weights)
     size = weights[0].size + weights[1].size
     return Fitted("probe", context.backbone.encoder, head, logits, {**facts, "trainable_parameters": size})
 
 
-def _logistic(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
-    classes = np.unique(truth)
-    weight, bias = np.zeros((size, embeddings.shape[1])), np.zeros(size)
-    if len(classes) < 2:
-        return weight, np.where(np.arange(size) == classes[0], 0.0, -ABSENT)
+def _logistic(embeddings: Any, truth: Array, size: int, strength: float) -> Weights:
     # Each strength starts anew: from the solution of another one the library takes its small gradient for the end.
     model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        return of_all_classes(model, embeddings, truth, size)
+
+
+def of_all_classes(model: Any, embeddings: Any, truth: Array, size: int) -> Weights:
+    """Weights of all k logits from a linear classifier of scikit-learn; a class that the rows lack lies far below."""
+    classes = np.unique(truth)
+    weight, bias = np.zeros((size, embeddings.shape[1])), np.zeros(size)
+    if len(classes) < 2:
+        return weight, np.where(np.arange(size) == classes[0], 0.0, -ABSENT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
         model.fit(embeddings, truth)
     if len(classes) == 2:  # one row of sigmoid weights → two of softmax
         weight[classes] = np.concatenate([-model.coef_, model.coef_]) / 2
@@ -137,12 +146,17 @@ def _logistic(embeddings: NDArray[np.float32], truth: Array, size: int, strength
     return weight, np.where(np.isin(np.arange(size), classes), bias, bias[classes].min() - ABSENT)
 
 
-def _logistic_per_label(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
-    pairs = [_logistic(embeddings, truth[:, at].astype(np.int64), 2, strength) for at in range(size)]
+def _logistic_per_label(embeddings: Any, truth: Array, size: int, strength: float) -> Weights:
+    return per_label(_logistic, embeddings, truth, size, strength)
+
+
+def per_label(solver: Solver, embeddings: Any, truth: Array, size: int, strength: float) -> Weights:
+    """One binary model for each label."""
+    pairs = [solver(embeddings, truth[:, at].astype(np.int64), 2, strength) for at in range(size)]
     return np.stack([weight[1] - weight[0] for weight, _ in pairs]), np.array([bias[1] - bias[0] for _, bias in pairs])
 
 
-def _ridge(embeddings: NDArray[np.float32], truth: Array, size: int, strength: float) -> Weights:
+def _ridge(embeddings: Any, truth: Array, size: int, strength: float) -> Weights:
     scaled = (truth - truth.mean()) / (truth.std() or 1.0)
     model = Ridge(alpha=1 / strength).fit(embeddings.astype(np.float64), scaled)
     return model.coef_[None], np.array([model.intercept_])

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Ragged, Windows
+from tunewright.modalities._strings import encodable, half_pair, no_text
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Text:
     tail: tuple[int, ...] = field(init=False)
     prefix_ids: tuple[int, ...] = field(init=False)
 
+    reads: ClassVar[str] = "text"
     axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input_ids": ("rows", "tokens"),
         "attention_mask": ("rows", "tokens"),
@@ -126,28 +128,14 @@ class Text:
         except (TypeError, UnicodeEncodeError):
             for row, text in enumerate(texts):
                 if not isinstance(text, str):
-                    raise _no_text(row, text) from None
-                if not _encodable(text):
-                    raise TunewrightError(
-                        f"row {row}: the text holds half of a surrogate pair", "send valid Unicode (UTF-8)"
-                    ) from None
+                    raise no_text(row, text) from None
+                if not encodable(text):
+                    raise half_pair(row) from None
             raise
 
 
 def _joined(at: int, row: Sequence[Any], separator: str) -> str:
     for text in row:
         if text is not None and not isinstance(text, str):
-            raise _no_text(at, text)
+            raise no_text(at, text)
     return separator.join(text or "" for text in row)
-
-
-def _no_text(row: int, value: object) -> TunewrightError:
-    return TunewrightError(f"row {row}: {value!r:.80} is no text", "give a string")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

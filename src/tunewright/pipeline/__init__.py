@@ -2,7 +2,9 @@
 
 describe   a task from a file, arguments and settings          tasks.py
 check      rows → what stops a fit, what only should be known   parts.py
+pretrain   texts without labels → a backbone folder            pretrain.py
 fit        task, rows → learnt → judged → released or refused   release.py
+tune       the same with many settings, the best released      tune.py
 evaluate   bundle, labelled rows → findings                     judge.py
 predict    bundle, rows → rows with answers                     use.py
 show       bundle → what it is and how good it is               use.py
@@ -11,8 +13,10 @@ export     bundle → a folder for other programs                 use.py
 
 from tunewright.pipeline.judge import evaluate
 from tunewright.pipeline.parts import check
+from tunewright.pipeline.pretrain import pretrain
 from tunewright.pipeline.release import fit
 from tunewright.pipeline.tasks import describe
+from tunewright.pipeline.tune import tune
 from tunewright.pipeline.use import export, predict, show
 
-__all__ = ["check", "describe", "evaluate", "export", "fit", "predict", "show"]
+__all__ = ["check", "describe", "evaluate", "export", "fit", "predict", "pretrain", "show", "tune"]

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunewright import audit, report
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, write_manifest
-from tunewright.core.run import Listener, Run, publish, set_aside, start
+from tunewright.core.run import Listener, Run, set_aside, start
 from tunewright.core.task import Sources, Task
 from tunewright.core.task import settings as settings_of
 from tunewright.core.types import Finding
+from tunewright.data.rows import Rows
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.judge import judge
 from tunewright.pipeline.parts import Parts, language_of, long_rows, read_parts
 from tunewright.pipeline.tasks import Source, describe, portable
 from tunewright.runtime.predictor import Predictor, load
+
+if TYPE_CHECKING:
+    from tunewright.train.context import Context
+
+LIBRARIES = ("tunewright", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
+"""Those that the figures of a run depend on."""
 
 
 def fit(
@@ -66,41 +75,39 @@ def fit(
     resolved, sources = describe(train, text=text, label=label, test=test, kind=kind, task=task, settings=settings)
     out = Path(out)
     audit.check_gates(resolved.gates, plugins.load("kinds", resolved.targets[0].kind))
-    with start(out, resolved.fit.minutes, force=force, listener=listener) as run:
+    with start(out, resolved.fit.minutes, force=force, listener=listener, continues=True) as run:
         run.log("settings", settings={name: [value, sources[name]] for name, value in settings_of(resolved).items()})
         parts = read_parts(resolved, train, test)
         run.log("check", issues=[issue.record() for issue in parts.issues])
-        manifest, logits = _learnt(resolved, sources, parts, run)
-        _judge_and_release(manifest, logits, resolved, parts, run)
+        manifest, logits = learnt(resolved, sources, parts, run)
+        judge_and_release(manifest, logits, resolved, parts, run)
     return load(out)
 
 
-def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manifest, Any]:
+def key_of(task: Task, parts: Parts) -> str:
+    """Digest of what a fit depends on, so that a killed one is only continued as itself.
+
+    The number of threads is left out: on another one the last bits of the weights differ, and that is said.
+    """
+    rows = [one.dataset.digest for one in (parts.train, parts.validation, parts.test)]
+    libraries = [version(name) for name in LIBRARIES]
+    return hashlib.sha256(json.dumps([portable(task), rows, libraries], sort_keys=True).encode()).hexdigest()
+
+
+def learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manifest, Any]:
     """Everything that needs torch: from parts to a bundle that is not judged yet."""
     with training("`fit`"):
         from tunewright.train.assemble import assemble
-        from tunewright.train.learn import Part, choose_backbone, learn
+        from tunewright.train.learn import learn
 
-    target = task.targets[0]
-    backbone, found = choose_backbone(task, language_of(task, parts.train))
-    pinned = "its digest is the known one" if found.pinned else "its digest is not pinned"
-    said = f"backbone {found.name} ({backbone.family}, from the {found.source}; {pinned})"
-    run.log("backbone", name=found.name, source=found.source, say="; ".join((said, *backbone.notes)))
-    looked_at = [parts.train, parts.validation, *([parts.test] if parts.judged_on == "test" else [])]
-    long = long_rows(looked_at, task, backbone.modality)
-    run.log("check", issues=[issue.record() for issue in long])
-    parts.issues.extend(long)
-    train, validation, held_out = (
-        Part(rows.inputs, rows.targets[target.name]) for rows in (parts.train, parts.validation, parts.test)
-    )
-    context, fitted, rungs = learn(task, target, train, validation, held_out, backbone, run)
-    assert context.held_out is not None
+    run.continues(key_of(task, parts))
+    context = context_of(task, parts, run, lambda backbone, found: _heard(task, parts, run, backbone, found))
+    fitted, rungs = learn(context)
+    found = fitted.found or context.found
     manifest, logits = assemble(
         run.folder / "staged",
         context,
         fitted,
-        found,
-        context.held_out,
         name=task.name or run.out.name,
         task=portable(task),
         data=_counts(parts),
@@ -116,7 +123,38 @@ def _learnt(task: Task, sources: Sources, parts: Parts, run: Run) -> tuple[Manif
     return manifest, logits if parts.judged_on == "test" else fitted.validation_logits
 
 
-def _judge_and_release(manifest: Manifest, logits: Any, task: Task, parts: Parts, run: Run) -> None:
+def context_of(
+    task: Task, parts: Parts, run: Run, heard: Callable[[Any, Any], None], held_out: Rows | None = None
+) -> Context:
+    """What a method may use.
+
+    heard : called with the backbone, and where it was found, as soon as it is chosen
+    held_out : rows on which the exported graphs are compared; default: those that the bundle will be judged on
+    """
+    with training("`fit`"):
+        from tunewright.train.context import Part
+        from tunewright.train.learn import prepare
+
+    target = task.targets[0]
+    held_out = parts.test if held_out is None else held_out
+    three = {"train": parts.train, "validation": parts.validation, "held_out": held_out}
+    encoded = {name: Part(rows.inputs, rows.targets[target.name]) for name, rows in three.items()}
+    return prepare(task, target, encoded, language_of(task, parts.train), run, heard)
+
+
+def _heard(task: Task, parts: Parts, run: Run, backbone: Any, found: Any) -> None:
+    """Tell of the backbone, and of rows that are longer than its window."""
+    pinned = "its digest is the known one" if found.pinned else "its digest is not pinned"
+    said = f"backbone {found.name} ({backbone.family}, from the {found.source}; {pinned})"
+    run.log("backbone", name=found.name, source=found.source, say="; ".join((said, *backbone.notes)))
+    looked_at = [parts.train, parts.validation, *([parts.test] if parts.judged_on == "test" else [])]
+    long = long_rows(looked_at, task, backbone.modality)
+    run.log("check", issues=[issue.record() for issue in long])
+    parts.issues.extend(long)
+
+
+def judge_and_release(manifest: Manifest, logits: Any, task: Task, parts: Parts, run: Run) -> None:
+    """Audit the staged bundle, write its report, and let it out, or set it aside where it misses a gate."""
     staged = run.folder / "staged"
     run.log("audit", say=f"judging on {len(parts.test):,} {parts.judged_on} rows")
     predictor = Predictor.load(staged, task.fit.threads)
@@ -133,8 +171,12 @@ def _judge_and_release(manifest: Manifest, logits: Any, task: Task, parts: Parts
     for finding in findings:
         if finding.metric in predictor.kind.headline and not finding.slice:
             run.log("result", **finding.record())
-    (set_aside if refused else publish)(staged, place)
+    if refused:
+        set_aside(staged, place)
+    else:
+        run.publish(staged)
     _put_beside(rows, place)
+    run.finished(released=not refused)
     if refused:
         raise audit.refusal(refused, report=str(place / "report.html"))
     run.log(
@@ -172,10 +214,9 @@ def _metrics(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _circumstances() -> dict[str, Any]:
     """What else a reader wants to know of a run: date, versions, machine."""
-    libraries = ("tunewright", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "machine": f"{platform.system()} {platform.machine()}",
     }
 

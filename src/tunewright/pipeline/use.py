@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tunewright.core import plugins
 from tunewright.core.bundle import read_manifest, verify
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.data.dataset import as_texts, stream
@@ -50,7 +51,7 @@ def predict(
 
 def _values(column: pl.Series, modality: str) -> list[Any]:
     """Cells as the training side reads them: texts are strings, and empty where there is none."""
-    return as_texts(column).fill_null("").to_list() if modality == "text" else column.to_list()
+    return as_texts(column).fill_null("").to_list() if plugins.reads(modality) == "text" else column.to_list()
 
 
 def _added(chunk: pl.DataFrame, found: Mapping[str, list[Any]], schema: dict[str, Any]) -> list[pl.Series]:

@@ -84,7 +84,8 @@ def _issue(issue: Any) -> dict[str, Any]:
 
 
 def _rung(rung: Mapping[str, Any]) -> dict[str, Any]:
-    return {"method": "", "score": None, "seconds": None, "gain": None, "low": None, "kept": False} | dict(rung)
+    told = {"method": "", "score": None, "error": None, "seconds": None, "size_bytes": None, "gain": None, "low": None}
+    return told | {"kept": False} | dict(rung)
 
 
 def _shown(finding: Finding, exhibit: Exhibit) -> dict[str, Any]:

@@ -84,6 +84,7 @@ CHINESE: dict[str, str] = {
     "Gain": "增益",
     "80 % lower bound of the gain": "增益的80%下界",
     "Seconds": "秒数",
+    "Weights, MB": "权重，MB",
     "Kept": "采用",
     "yes": "是",
     "no": "否",

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.plugins import reads
 from tunewright.monitor.events import Event, NullSink, Sink
 from tunewright.serve import requests
 from tunewright.serve.answers import Writer, encode, predictions, response_model, writers
@@ -195,7 +196,8 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], service: Ser
 
 def _request_body(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     columns = predictor.manifest.inputs
-    one: Any = "some text" if list(columns.values()) == ["text"] else dict.fromkeys(columns, "some text")
+    alone = [reads(modality) for modality in columns.values()] == ["text"]
+    one: Any = "some text" if alone else dict.fromkeys(columns, "some text")
     content = {"schema": requests.schema(columns, limits), "example": {"inputs": [one], "top": 3}}
     return {"required": True, "content": {"application/json": content}}
 

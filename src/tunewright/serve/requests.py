@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from tunewright.core.errors import nearest
+from tunewright.core.plugins import reads
 from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal, shown
 
@@ -155,7 +156,7 @@ def _cell(record: Mapping[str, Any], name: str, at: int, modality: str, limits: 
 
 
 def _checked(value: Any, place: str, modality: str, limits: Limits) -> Any:
-    if modality == "text" and not isinstance(value, str):
+    if reads(modality) == "text" and not isinstance(value, str):
         raise Refusal(422, f"{place} is {_word(value)}, not a text", 'send a string ("" where there is no text)')
     for text in _texts(value):
         if len(text) > limits.text_characters:
@@ -206,7 +207,7 @@ def _word(value: Any) -> str:
 def schema(inputs: Mapping[str, str], limits: Limits) -> dict[str, Any]:
     """JSON schema of a request body for a bundle that reads these columns."""
     text = {"type": "string", "maxLength": limits.text_characters}
-    cells: dict[str, Any] = {name: text if modality == "text" else {} for name, modality in inputs.items()}
+    cells: dict[str, Any] = {name: text if reads(modality) == "text" else {} for name, modality in inputs.items()}
     record = {"type": "object", "properties": cells, "required": list(inputs)}
     single = next(iter(cells.values())) if len(cells) == 1 else None
     return {

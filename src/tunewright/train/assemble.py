@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.backbones._catalogue import Found
+from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core.bundle import Manifest, Part, write_manifest
 from tunewright.core.types import Array, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.runtime.predictor import Predictor
-from tunewright.train.context import Context, Examples, Fitted, frozen
+from tunewright.train.context import Context, Fitted, frozen
 from tunewright.train.export import compare, export, rows_to_compare
 from tunewright.train.reference import reference
 
@@ -28,8 +29,6 @@ def assemble(
     folder: Path,
     context: Context,
     fitted: Fitted,
-    found: Found,
-    held_out: Examples,
     *,
     name: str,
     task: Mapping[str, Any],
@@ -43,16 +42,17 @@ def assemble(
     TunewrightError
         The exported graphs do not say what the trained model says.
     """
-    backbone, target = context.backbone, context.target
+    backbone, found, target = fitted.backbone or context.backbone, fitted.found or context.found, context.target
+    held_out = context.held_out if fitted.backbone is None else context.examples("held_out", backbone.modality)
     modality_folder = folder / "modality" / backbone.modality_name
-    kind = context.kind.calibrate(fitted.validation_logits, context.validation.truth)
+    kind = context.kind.calibrate(fitted.validation_logits, context.kind.encode(context.parts["validation"].truth))
     manifest = Manifest(
         name=name,
-        inputs=dict(context.task.inputs),
+        inputs=dict.fromkeys(context.task.inputs, backbone.modality_name),
         modalities={backbone.modality_name: backbone.modality.save(modality_folder)},
         targets=[{"name": target.name, "kind": target.kind, "labels": list(kind.labels), "spec": kind.spec()}],
-        parts=_graphs(folder, context, fitted),
-        backbone=_told(context, found),
+        parts=_graphs(folder, context, fitted, backbone, held_out.windows),
+        backbone=_told(backbone, found),
         method={"name": fitted.method, **fitted.facts},
         task=dict(task),
         data=dict(data),
@@ -71,16 +71,15 @@ def assemble(
     return write_manifest(folder, replace(manifest, run={**manifest.run, "export": export_facts})), logits
 
 
-def _graphs(folder: Path, context: Context, fitted: Fitted) -> dict[str, Part]:
-    backbone = context.backbone
+def _graphs(
+    folder: Path, context: Context, fitted: Fitted, backbone: LoadedBackbone, example: Windows
+) -> dict[str, Part]:
     context.run.log("export", say="exporting the graphs")
     heads = {f"head.{context.target.name}": fitted.head, "embed": Embed(backbone.pooling)}
-    example = context.train.windows
     return export(folder, backbone.modality_name, backbone.modality, example, fitted.encoder, heads)
 
 
-def _told(context: Context, found: Found) -> dict[str, Any]:
-    backbone = context.backbone
+def _told(backbone: LoadedBackbone, found: Found) -> dict[str, Any]:
     return {
         "name": found.name if found.source != "folder" else Path(found.name).name,
         "family": backbone.family,
@@ -99,7 +98,8 @@ def same_numbers(
     """Compare on held-out windows, each batch padded as it is in serving, then once more under the most padding."""
     index = rows_to_compare(windows, context.task.seed)
     picked = subset(windows, index)
-    trained = frozen(fitted.encoder, fitted.head, context.backbone.modality, picked, context.device)
+    modality = (fitted.backbone or context.backbone).modality
+    trained = frozen(fitted.encoder, fitted.head, modality, picked, context.device)
     facts = compare(_rows(trained), _rows([exported[at] for at in index]), context.kind)
     order = np.argsort(picked.cost, kind="stable")
     extremes = np.unique(np.concatenate([order[:EXTREMES], order[-EXTREMES:]]))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tunewright.backbones._catalogue import Found
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.backbones._vocabulary import narrowed, widened
@@ -21,11 +26,31 @@ from tunewright.core.run import Run
 from tunewright.core.task import Target, Task
 from tunewright.core.types import Array, Kind, Modality, Ragged, Windows
 from tunewright.heads._pooled import Embed
+from tunewright.objectives._wrapped import wrapped
 from tunewright.runtime.batches import by_cost
+from tunewright.train.cache import Cache, about, digest_of
+from tunewright.train.depth import by_depth
 from tunewright.train.device import exact, fast, give_back
+from tunewright.train.feed import Feed
+from tunewright.train.loop import Course, Model, decayed
+from tunewright.train.repeats import repeats
+from tunewright.train.step import plain
+
+Columns = Mapping[str, Sequence[Any]]
 
 EMBED_BUDGET = 1024
 """Tokens of one batch when a frozen encoder runs."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part as the training side needs them.
+
+    inputs : input column → n raw values; truth : n raw values of the target
+    """
+
+    inputs: Columns
+    truth: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +68,13 @@ class Examples:
         return self.windows.rows
 
 
+def encode(part: Part, columns: Sequence[str], modality: Modality, kind: Kind) -> Examples:
+    """Windows and truth of one part."""
+    windows = modality.windows([part.inputs[column] for column in columns])
+    truth = kind.encode(part.truth)
+    return Examples(windows, truth, kind.spread(truth, windows))
+
+
 @dataclass
 class Fitted:
     """What a method made.
@@ -50,6 +82,7 @@ class Fitted:
     validation_logits : (n, k) on the validation part
     facts : what is to be told: strength, epochs, trainable parameters
     refit : fits the same thing on training and validation rows together, where that is cheap
+    backbone, found : what encodes its rows, where that is not the context's backbone
     """
 
     method: str
@@ -58,24 +91,63 @@ class Fitted:
     validation_logits: Array
     facts: dict[str, Any] = field(default_factory=dict)
     refit: Callable[[], Fitted] | None = None
+    backbone: LoadedBackbone | None = None
+    found: Found | None = None
 
 
 @dataclass
 class Context:
-    """What a method may use. The encoder in ``backbone`` is never changed: a method that trains copies it."""
+    """What a method may use. The encoder in ``backbone`` is never changed: a method that trains copies it.
+
+    parts : ``train``, ``validation`` and ``held_out``, on which the exported graphs will be compared and judged;
+        methods look at its size alone
+    chosen : loads the backbone; not called where no method needs one
+    start : the probe, where it was fitted
+    pass_seconds : what one pass of the frozen encoder over the training rows took
+    """
 
     task: Task
     target: Target
     kind: Kind
-    backbone: LoadedBackbone
-    train: Examples
-    validation: Examples
+    parts: Mapping[str, Part]
     run: Run
     device: torch.device
     bf16: bool
+    chosen: Callable[[], tuple[LoadedBackbone, Found]]
     start: Fitted | None = None
-    held_out: Examples | None = None
-    """What the exported graphs will be compared and judged on; methods must not look at it."""
+    pass_seconds: float = 0.0
+    _courses: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def backbone(self) -> LoadedBackbone:
+        """The task's backbone, on the device."""
+        backbone = self._chosen[0]
+        return replace(backbone, encoder=backbone.encoder.to(self.device))
+
+    @property
+    def found(self) -> Found:
+        """Where the backbone came from."""
+        return self._chosen[1]
+
+    @cached_property
+    def _chosen(self) -> tuple[LoadedBackbone, Found]:
+        return self.chosen()
+
+    @cached_property
+    def train(self) -> Examples:
+        return self.examples("train", self.backbone.modality)
+
+    @cached_property
+    def validation(self) -> Examples:
+        return self.examples("validation", self.backbone.modality)
+
+    @cached_property
+    def held_out(self) -> Examples:
+        return self.examples("held_out", self.backbone.modality)
+
+    def examples(self, part: str, modality: Modality) -> Examples:
+        """A part as a modality encodes it."""
+        return encode(self.parts[part], list(self.task.inputs), modality, self.kind)
 
     def new_head(self) -> nn.Module:
         """A head of the target's kind, drawn from the task's seed."""
@@ -109,20 +181,99 @@ class Context:
     def validation_embeddings(self) -> NDArray[np.float32]:
         return self._embed(self.validation, "validation")
 
+    def course(
+        self, name: str, model: Model, *, rate: float = 1e-4, feed: Feed | None = None, judged: Feed | None = None
+    ) -> Course:
+        """A training of encoder and head by the loss of the kind, judged on the validation part.
+
+        Parameters
+        ----------
+        name : of the method, for checkpoints and log
+        rate : the method's own peak step size, where the task names none
+        feed, judged : training and validation windows, where the model does not take those of the backbone's modality
+        """
+        modality, fit = self.backbone.modality, self.task.fit
+        own = feed is None or feed.wanted is self.train.wanted  # pairs, say, have a truth that no objective knows
+        feed = feed or Feed(self.train.windows, self.train.wanted, modality.batch)
+        judged = judged or Feed(self.validation.windows, self.validation.wanted, modality.batch)
+        truth = self.validation.truth
+        if own and fit.oversample:
+            drawn = repeats(self.train.truth, self.kind.size, fit.oversample, self.task.seed)
+            feed = replace(feed, repeats=drawn[feed.windows.owner])
+
+        def judge(_: nn.Module) -> tuple[float, Array]:
+            logits = self.kind.gather(outputs(model, judged, self.device), judged.windows)
+            return round(float(self.kind.row_score(logits, truth).mean()), 6), logits
+
+        return Course(
+            name=name,
+            checkpoints=self._checkpoints(name),
+            feed=feed,
+            loss=model.head.loss,  # type: ignore[arg-type]
+            judge=judge,
+            metric=self.kind.headline[0],
+            fit=fit,
+            seed=self.task.seed,
+            rate=fit.learning_rate or rate,
+            run=self.run,
+            device=self.device,
+            bf16=self.bf16,
+            step=wrapped(self, model) if own else plain,
+            groups=decayed if fit.layer_decay == 1 else by_depth(fit.layer_decay),
+            held_out_passes=self._times_validation,
+        )
+
+    def _checkpoints(self, name: str) -> Path:
+        """A folder of its own for each course of a run, and for each state of the backbone's files."""
+        self._courses[name] += 1
+        digest = hashlib.sha256(json.dumps(self.cache.about, sort_keys=True).encode()).hexdigest()
+        return self.run.work / "checkpoints" / f"{name}-{self._courses[name]}-{digest[:12]}"
+
+    @cached_property
+    def _times_validation(self) -> float:
+        """How much more a pass over the held-out part costs than one over the validation part."""
+        return float(self.held_out.windows.cost.sum() / max(1, self.validation.windows.cost.sum()))
+
+    @cached_property
+    def cache(self) -> Cache:
+        """What is computed from frozen weights."""
+        return Cache(self.run.work / "cache", self.run, about(self.backbone, self.found))
+
+    def frozen_key(self, windows: Windows, *, learnt: bool) -> dict[str, Any]:
+        """What frozen activations of windows depend on, besides the backbone.
+
+        learnt : they are only learnt from, so bf16 will do; what is judged is computed as it will be served
+        """
+        return {"windows": digest_of(windows), "bf16": self.bf16 and learnt, "device": self.device.type}
+
     def _embed(self, examples: Examples, part: str) -> NDArray[np.float32]:
+        key = self.frozen_key(examples.windows, learnt=examples is self.train)
+        key |= {"what": "embeddings", "pooling": self.backbone.pooling}
+        begun = self.run.elapsed
+        out = self.cache.array(key, lambda: self._embedded(examples, part, bf16=key["bf16"]))
+        if examples is self.train:
+            took = np.array([self.run.elapsed - begun])
+            self.pass_seconds = float(self.cache.array(key | {"what": "seconds"}, lambda: took)[0])
+            self.run.reach(begun + self.pass_seconds)
+        return out
+
+    def _embedded(self, examples: Examples, part: str, *, bf16: bool) -> NDArray[np.float32]:
         self.run.log("embed", say=f"embedding {len(examples):,} {part} rows")
         embed = Embed(self.backbone.pooling)
-        # Rows that are only learnt from may be embedded in bf16; what is judged is computed as it will be served.
-        bf16 = self.bf16 and examples is self.train
         encoder, modality = self.backbone.encoder, self.backbone.modality
         vectors = frozen(encoder, embed, modality, examples.windows, self.device, self.run, bf16=bf16)
-        out = np.zeros((len(examples), vectors[0].shape[-1]), np.float32)
-        np.add.at(out, examples.windows.owner, np.stack(vectors) * examples.windows.share()[:, None].astype(np.float32))
+        out = of_rows(vectors, examples.windows)
         give_back()
         return out
 
 
-@torch.inference_mode()
+def of_rows(vectors: Sequence[Array], windows: Windows) -> NDArray[np.float32]:
+    """Embeddings (d,) of m windows → float32 (n, d): the mean over a row's windows, weighted by their cost."""
+    out = np.zeros((windows.rows, vectors[0].shape[-1]), np.float32)
+    np.add.at(out, windows.owner, np.stack(vectors) * windows.share()[:, None].astype(np.float32))
+    return out
+
+
 def frozen(
     encoder: nn.Module,
     head: nn.Module,
@@ -134,15 +285,23 @@ def frozen(
     bf16: bool = False,
 ) -> list[Array]:
     """Outputs of encoder and head, one array per window, without padding; in exact fp32, unless ``bf16``."""
-    encoder.eval()
-    head.eval()
+    feed = Feed(windows, np.zeros(len(windows)), modality.batch)
+    return outputs(Model(encoder, head), feed, device, run, bf16=bf16)
+
+
+@torch.inference_mode()
+def outputs(
+    model: Model, feed: Feed, device: torch.device, run: Run | None = None, *, bf16: bool = False
+) -> list[Array]:
+    """Outputs of a model, one array per window, without padding; in exact fp32, unless ``bf16``."""
+    model.eval()
+    windows = feed.windows
     out: list[Any] = [None] * len(windows)
     done, total = 0, int(windows.cost.sum())
     with fast(device, bf16=True) if bf16 else exact():
         for index in by_cost(windows.cost, EMBED_BUDGET):
-            arrays = modality.batch(windows, index)
-            states, mask = encoder(**{name: torch.from_numpy(value).to(device) for name, value in arrays.items()})
-            values = head(states, mask).float().cpu().numpy()
+            states, mask = model.encoder(**feed.inputs(index, device))
+            values = model.head(states, mask).float().cpu().numpy()
             lengths = mask.sum(1).long().tolist()
             for at, window in enumerate(index.tolist()):
                 out[window] = values[at, : lengths[at]] if values.ndim == 3 else values[at]

@@ -45,18 +45,21 @@ def export(
 
     Parameters
     ----------
-    example : at least two windows; the graphs are traced on them, with free numbers of rows and steps
+    example : the graphs are traced on two of these windows, with free numbers of rows and steps
     heads : part name (``head.TARGET``, ``embed``) → module of (states, mask)
     """
     (folder / "weights").mkdir(parents=True, exist_ok=True)
     encoder, heads = encoder.cpu().eval(), {name: head.cpu().eval() for name, head in heads.items()}
-    arrays = {name: torch.from_numpy(value) for name, value in modality.batch(example, np.arange(2)).items()}
+    two = np.arange(2) % len(example)  # one row would be traced as a constant
+    arrays = {name: torch.from_numpy(value) for name, value in modality.batch(example, two).items()}
     with torch.no_grad():
         states, mask = encoder(**arrays)
     name = f"encoder.{modality_name}"
     parts = {name: _part(folder, name, encoder, arrays, modality.axes, ("states", "mask"))}
     steps = next(axes[1] for axes in modality.axes.values() if len(axes) > 1)
-    axes = {"states": ("rows", steps), "mask": ("rows", steps)}
+    # An encoder that pools by itself gives one state per row, whatever its inputs' length.
+    inner = ("rows",) if mask.shape[1] == 1 < max(one.shape[1] for one in arrays.values()) else ("rows", steps)
+    axes = {"states": inner, "mask": inner}
     for name, head in heads.items():
         parts[name] = _part(folder, name, head, {"states": states, "mask": mask}, axes, ("logits",))
     return parts

@@ -61,15 +61,25 @@ def to_hf(bundle: Path, out: Path) -> Path:
         The bundle's backbone or head has no such form, or ``out`` exists.
     """
     manifest = _opened(bundle)
+    if manifest.backbone["family"] not in plugins.names("backbones"):  # such as n-grams
+        raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     family = plugins.load("backbones", manifest.backbone["family"])
     target = manifest.targets[0]
     head = _weights(bundle, manifest, f"head.{target['name']}")
     if not hasattr(family, "tensors") or set(head) != {"pooled.linear.weight", "pooled.linear.bias"}:
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
+    config = manifest.backbone["config"]
+    own = _weights(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
+    theirs = family.tensors(own, config)
+    if sum(one.numel() for one in own.values()) != sum(one.numel() for one in theirs.values()):
+        name = manifest.backbone["family"]
+        raise TunewrightError(
+            f"{bundle}: method {manifest.method['name']!r} adds tensors to the encoder that a {name} model of "
+            "transformers has no place for",
+            "use --to onnx",
+        )
     with _new_folder(out) as folder:
-        config = manifest.backbone["config"]
-        own = _weights(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
-        save_file(family.tensors(own, config), folder / "model.safetensors", {"format": "pt"})
+        save_file(theirs, folder / "model.safetensors", {"format": "pt"})
         _write_json(folder / "config.json", config)
         _write_tokenizer(bundle, manifest, folder)
         save_file({name.rpartition(".")[2]: value for name, value in head.items()}, folder / "head.safetensors")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tunewright.core import plugins
+from tunewright.objectives._wrapped import modules
 from tunewright.train.context import Context, Fitted
 from tunewright.train.device import give_back
 
-RUNGS = ("probe", "full")
+CLOSED = ("lexical", "probe")
+"""Rungs without a gradient: words alone, then a linear model on the backbone as it is."""
+FEW_ROWS = 16
+"""Rows of a class, on the average, up to which pairs of rows teach an encoder more than the rows themselves."""
+EPOCH_PASSES = 3.5
+"""What an epoch of full fine-tuning costs, in passes of the frozen encoder over the training rows; measured: 2 to 3."""
 Z80 = 0.8416
 """Standard normal quantile of a one-sided 80 % bound."""
 
@@ -21,12 +27,16 @@ Z80 = 0.8416
 class Rung:
     """One method that was tried.
 
-    score : mean row score on the validation part; gain, low : over the rung kept before, and its 80 % lower bound
+    score, error : mean row score on the validation part, and its standard error
+    gain, low : over the rung kept before, and its one-sided 80 % lower bound
+    size_bytes : of the weights that would ship
     """
 
     method: str
     score: float
+    error: float
     seconds: float
+    size_bytes: int
     gain: float | None
     low: float | None
     kept: bool
@@ -34,32 +44,36 @@ class Rung:
 
 
 def climb(context: Context) -> tuple[Fitted, list[Rung]]:
-    """Fit the task's method; for ``auto``, each rung in turn, kept while the bound of its gain is above zero."""
-    method = context.task.fit.method
-    wanted = _rungs(context) if method == "auto" else (method,)
+    """Fit the task's method; for ``auto``, each rung in turn.
+
+    Words and the probe cost little, so the better of the two is kept. A rung that trains by gradient is kept where the
+    lower bound of its gain is above zero; it is tried whatever the probe is worth, since a poor probe says nothing of
+    the encoder once it is trained.
+    """
+    asked = context.task.fit.method
     kept: Fitted | None = None
+    before: Fitted | None = None
     rungs: list[Rung] = []
-    for name in wanted:
+    for name in _rungs(context) if asked == "auto" else _with_baseline(context, asked):
         if kept is not None and context.run.stopping:
             context.run.log("rung", method=name, say=f"{name}: not tried, the time is over")
             break
-        begun = time.monotonic()
+        begun = context.run.elapsed
         context.run.log("method", method=name, say=f"{name}: {plugins.summary('methods', name)}")
         fitted = plugins.load("methods", name).fit(context)
         give_back()
-        rung = _compared(context, fitted, kept, time.monotonic() - begun)
-        context.run.log(
-            "rung",
-            method=name,
-            score=rung.score,
-            gain=rung.gain,
-            low=rung.low,
-            kept=rung.kept,
-            say=_said(context, rung),
-        )
+        rung = _compared(context, fitted, before, context.run.elapsed - begun)
+        if asked != "auto":
+            rung = replace(rung, kept=name == asked)
+        told = {key: getattr(rung, key) for key in ("score", "gain", "low", "kept")}
+        context.run.log("rung", method=name, say=_said(context, rung), **told)
         rungs.append(rung)
+        if name == "probe":
+            context.start = fitted
         if rung.kept:
-            kept = context.start = fitted
+            kept = fitted
+        if kept is fitted or before is None:
+            before = fitted
     assert kept is not None
     if kept.refit is not None and not context.run.interrupted:
         context.run.log("refit", say=f"{kept.method}: fitted again on training and validation rows together")
@@ -67,8 +81,30 @@ def climb(context: Context) -> tuple[Fitted, list[Rung]]:
     return kept, rungs
 
 
-def _rungs(context: Context) -> tuple[str, ...]:
-    return RUNGS if context.kind.closed_form else RUNGS[1:]
+def _with_baseline(context: Context, asked: str) -> tuple[str, ...]:
+    """The method that was asked for, and words alone, to hold it against."""
+    return (asked,) if asked == "lexical" or not _has_words(context) else ("lexical", asked)
+
+
+def _has_words(context: Context) -> bool:
+    return context.kind.closed_form is not None and set(context.task.inputs.values()) == {"text"}
+
+
+def _rungs(context: Context) -> Iterator[str]:
+    """What ``auto`` tries, one after the other; the later ones depend on what the earlier ones cost."""
+    if _has_words(context):
+        yield "lexical"
+    if context.kind.closed_form is None:
+        yield "full"
+        return
+    yield "probe"
+    if context.target.kind == "classify" and len(context.train) <= FEW_ROWS * context.kind.size:
+        yield "contrastive"
+    long = context.start is not None and EPOCH_PASSES * context.pass_seconds > context.run.left
+    if long and "words" not in modules(context.task):  # an objective on embeddings has none to move in ``top``
+        yield "top"
+    else:
+        yield "full"
 
 
 def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
@@ -78,19 +114,23 @@ def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
     return float(gains.mean()), float(gains.mean() - Z80 * error)
 
 
-def _compared(context: Context, fitted: Fitted, kept: Fitted | None, seconds: float) -> Rung:
-    truth = context.validation.truth
+def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float) -> Rung:
+    truth = context.kind.encode(context.parts["validation"].truth)
     scores = context.kind.row_score(fitted.validation_logits, truth)
     score = round(float(scores.mean()), 6)
-    if kept is None:
-        return Rung(fitted.method, score, seconds, None, None, True, fitted.facts)
-    gain, low = paired_gain(scores, context.kind.row_score(kept.validation_logits, truth))
-    return Rung(fitted.method, score, seconds, round(gain, 6), round(low, 6), low > 0, fitted.facts)
+    error = round(float(scores.std() / np.sqrt(max(1, len(scores)))), 6)
+    size = sum(one.nbytes for module in (fitted.encoder, fitted.head) for one in module.state_dict().values())
+    if before is None:
+        return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
+    gain, low = paired_gain(scores, context.kind.row_score(before.validation_logits, truth))
+    better = gain > 0 if fitted.method in CLOSED else low > 0
+    return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
 
 
 def _said(context: Context, rung: Rung) -> str:
     said = f"{rung.method}: validation {context.kind.headline[0]} {rung.score:.4f} after {rung.seconds:.1f} s"
     if rung.gain is None:
         return said
-    verdict = "kept" if rung.kept else "not kept, since the gain is not sure"
+    why = "there is none" if rung.method in CLOSED else "the gain is not sure"
+    verdict = "kept" if rung.kept else f"not kept, since {why}"
     return f"{said}; gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}: {verdict}"

@@ -1,32 +1,42 @@
-"""The one gradient loop: batches of like length, warm-up and decay, moving average, early stopping, best kept."""
+"""The one gradient loop: batches of like length, warm-up and decay, moving average, early stopping, best kept.
+
+Whatever is trained by gradient is a ``Course`` through this loop: a method's classifier, pairs of texts, masked words.
+"""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
+from tunewright.core.run import Run
 from tunewright.core.task import Fit
-from tunewright.core.types import Array, Ragged
-from tunewright.runtime.batches import by_cost
-from tunewright.train.context import Context, Examples, logits_of
+from tunewright.core.types import Array
+from tunewright.train.checkpoint import Checkpoints
 from tunewright.train.device import fast, give_back
+from tunewright.train.feed import STEP_BUDGET, Feed
+from tunewright.train.moving import Moving
+from tunewright.train.plan import Plan
+from tunewright.train.step import Loss, Piece, Step, plain
 
-NO_TRUTH = -100
-STEP_BUDGET = 2048
-"""Padded tokens that are computed at once; a step with more is added up from pieces, so that memory stays flat."""
-EXPORT_SECONDS = 15.0
-"""Kept back from the minutes for tracing the graphs, audits and report."""
-COMPARED_PASSES = 2.5
-"""What comparing and judging costs, in passes of the held-out rows: once trained, once exported, and the extremes."""
+Judge = Callable[[nn.Module], tuple[float, Any]]
+"""model → (score on the validation part, higher is better; its outputs there)"""
+Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
+"""(model, weight decay) → the optimiser's groups; a group's ``share`` scales its step size"""
+AfterStep = Callable[[int, int], None]
+"""(steps made, steps planned), called after the optimiser's step, while the gradients are still there"""
+
+CLIP = 1.0
+"""Largest norm of the gradient of one step."""
+TRIM_STEPS = 20
+"""Steps after which freed memory is given back."""
 
 
 class Model(nn.Module):
@@ -39,146 +49,10 @@ class Model(nn.Module):
 
     def forward(self, **arrays: Tensor) -> Tensor:
         states, mask = self.encoder(**arrays)
-        return self.head(states.float(), mask)  # type: ignore[no-any-return]
+        return self.head(states.float(), mask).float()  # type: ignore[no-any-return]
 
 
-@dataclass
-class Best:
-    """The best weights so far by the mean row score of the validation part; a later one must be better."""
-
-    model: Model
-    score: float
-    logits: Array
-    step: int = 0
-    misses: int = 0
-    scores: list[float] = field(default_factory=list)
-
-
-def descend(context: Context, model: Model) -> tuple[Best, dict[str, Any]]:
-    """Train what has ``requires_grad`` in ``model``.
-
-    The weights to begin with are judged too, so the result is never worse on the validation part than the start.
-
-    Returns
-    -------
-    The best weights (as a model in fp32) and what is to be told of the training. Where the loss stops being finite,
-    training ends with the best so far and says so.
-    """
-    fit = context.task.fit
-    model.to(context.device)
-    begun = context.run.elapsed
-    best = _start(context, model.head)
-    pass_seconds = context.run.elapsed - begun
-    average = AveragedModel(model, multi_avg_fn=_slow_start(fit.average)) if fit.average else None
-    optimiser = torch.optim.AdamW(_groups(model, fit.weight_decay), lr=fit.learning_rate, fused=True)
-    truth = context.train.wanted
-    per_epoch = math.ceil(len(context.train.windows) / fit.batch_rows)
-    plan = Plan(fit.epochs * per_epoch, context, pass_seconds * _times_validation(context))
-    facts: dict[str, Any] = {"stopped": "epochs"}
-    step = 0
-    torch.manual_seed(context.task.seed)
-    draws = np.random.default_rng(context.task.seed)
-    for epoch in range(fit.epochs):
-        for index in _shuffled(context.train, fit.batch_rows, draws):
-            if context.run.stopping or step >= plan.steps:
-                break
-            loss = _step(context, model, optimiser, index, truth, plan.rate(step))
-            if not math.isfinite(loss):
-                facts["stopped"] = "loss is not finite"
-                break
-            if average is not None:
-                average.update_parameters(model)
-            step += 1
-            plan.look(step)
-            if step % 20 == 0:
-                give_back()
-            context.run.progress("train", step / plan.steps, loss=loss, epoch=epoch + 1)
-        if facts["stopped"] != "epochs":
-            remedy = f"lower fit.learning_rate (now {fit.learning_rate:g})"
-            context.run.log("astray", say=f"the loss is not finite at step {step}: the best so far is kept → {remedy}")
-            break
-        _judge(context, best, model if average is None else cast(Model, average.module), step)
-        context.run.log("epoch", epoch=epoch + 1, step=step, score=best.scores[-1], say=_said(context, epoch, best))
-        if context.run.stopping or step >= plan.steps:
-            break
-        if best.misses >= fit.patience:
-            facts["stopped"] = "no gain"
-            break
-    if context.run.interrupted:
-        facts["stopped"] = "interrupted"
-    elif facts["stopped"] == "epochs" and step < fit.epochs * per_epoch:
-        facts["stopped"] = "minutes"
-    return best, {**facts, "steps": step, "best_step": best.step, "scores": best.scores}
-
-
-class Plan:
-    """How many steps are made and how large they are; cut short, in time, where the minutes do not last."""
-
-    def __init__(self, steps: int, context: Context, held_out_seconds: float = 0.0) -> None:
-        self.steps = steps
-        self.fit: Fit = context.task.fit
-        self._run = context.run
-        self._begun = context.run.elapsed
-        self._reserve = min(EXPORT_SECONDS + COMPARED_PASSES * held_out_seconds, 0.4 * context.run.seconds)
-
-    def look(self, step: int) -> None:
-        """After step 5, 10, 20 and then every 20: would the planned steps end in time?"""
-        if step not in (5, 10) and step % 20:
-            return
-        seconds_per_step = (self._run.elapsed - self._begun) / step
-        possible = step + int((self._run.left - self._reserve) / seconds_per_step)
-        if possible < self.steps:
-            self.steps = max(possible, step)
-
-    def rate(self, step: int) -> float:
-        """Step size: rises over the warm-up, then falls to zero along a straight line."""
-        share = (step + 1) / (self.steps + 1)
-        if share < self.fit.warmup:
-            return self.fit.learning_rate * share / self.fit.warmup
-        return self.fit.learning_rate * (1 - share) / (1 - self.fit.warmup)
-
-
-def _step(
-    context: Context, model: Model, optimiser: torch.optim.Optimizer, index: Array, truth: Array | Ragged, rate: float
-) -> float:
-    """One step of the optimiser; returns the loss, the mean over rows."""
-    windows = context.train.windows
-    weights = windows.share()[index]
-    model.train()
-    loss = 0.0
-    with fast(context.device, context.bf16):
-        for piece in by_cost(windows.cost[index], STEP_BUDGET):
-            wanted = _wanted(truth, index[piece])
-            part = torch.from_numpy(weights[piece] / weights.sum()).to(context.device, torch.float32)
-            arrays = context.backbone.modality.batch(windows, index[piece])
-            logits = model(**{name: torch.from_numpy(value).to(context.device) for name, value in arrays.items()})
-            losses = model.head.loss(logits.float(), torch.from_numpy(wanted).to(context.device))  # type: ignore[operator]
-            share = (losses * part).sum()
-            share.backward()
-            loss += float(share.detach())
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    return loss
-
-
-def _wanted(truth: Array | Ragged, index: Array) -> Array:
-    """Truth of the windows at ``index``; steps beyond a window's end have ``NO_TRUTH``."""
-    return truth.padded(index, NO_TRUTH)[0] if isinstance(truth, Ragged) else np.asarray(truth[index])
-
-
-def _shuffled(examples: Examples, rows: int, draws: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Batches of like length in random order; which windows meet changes from epoch to epoch."""
-    cost = examples.windows.cost
-    jitter = draws.uniform(0.9, 1.1, len(cost))
-    order = np.argsort(cost * jitter, kind="stable")
-    batches = [order[start : start + rows] for start in range(0, len(order), rows)]
-    return (batches[at] for at in draws.permutation(len(batches)))
-
-
-def _groups(model: Model, decay: float) -> list[dict[str, Any]]:
+def decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Matrices decay; biases and norms do not."""
     moving = [one for one in model.parameters() if one.requires_grad]
     return [
@@ -187,50 +61,247 @@ def _groups(model: Model, decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _slow_start(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Moving average whose memory grows with the steps, so that a short training is averaged over its end."""
+@dataclass(frozen=True)
+class Course:
+    """One training by gradient: from what, by which loss, judged how.
 
-    @torch.no_grad()
-    def mix(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        share = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - share)
+    name : in its log lines; metric : what ``judge`` measures
+    checkpoints : folder of its checkpoints; another course, or the same on other weights, has another one
+    rate : peak step size; step : ``plain``, wrapped by the objectives
+    held_out_passes : how many times the cost of a judgement one pass over the rows takes that the graphs are judged on
+    carried : tensors that ``after_step`` changes in place; they are part of a checkpoint
+    """
 
-    return mix
-
-
-def _times_validation(context: Context) -> float:
-    """How much more the held-out part costs than the validation part."""
-    if context.held_out is None:
-        return 0.0
-    return float(context.held_out.windows.cost.sum() / max(1, context.validation.windows.cost.sum()))
-
-
-def _start(context: Context, head: nn.Module) -> Best:
-    """What training begins with: the backbone as it is, which is not copied, and the head."""
-    model = Model(context.backbone.encoder, copy.deepcopy(head))
-    logits = logits_of(context, model.encoder, model.head, context.validation)
-    score = _score(context, logits)
-    return Best(model, score, logits, scores=[score])
-
-
-def _judge(context: Context, best: Best, model: Model, step: int) -> None:
-    logits = logits_of(context, model.encoder, model.head, context.validation)
-    score = _score(context, logits)
-    best.scores.append(score)
-    if score > best.score:
-        if best.step:
-            best.model.load_state_dict(model.state_dict())
-        else:
-            best.model = copy.deepcopy(model)
-        best.score, best.logits, best.step, best.misses = score, logits, step, 0
-    else:
-        best.misses += 1
+    name: str
+    checkpoints: Path
+    feed: Feed
+    loss: Loss
+    judge: Judge
+    metric: str
+    fit: Fit
+    seed: int
+    rate: float
+    run: Run
+    device: torch.device
+    bf16: bool
+    step: Step = plain
+    groups: Groups = decayed
+    held_out_passes: float = 0.0
+    after_step: AfterStep = lambda step, planned: None
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def _score(context: Context, logits: Array) -> float:
-    return round(float(context.kind.row_score(logits, context.validation.truth).mean()), 6)
+@dataclass
+class Best:
+    """The best values of what moves, by the score of the validation part; a later one must be better."""
+
+    values: dict[str, Tensor]
+    score: float
+    outputs: Any
+    step: int = 0
+    misses: int = 0
+    scores: list[float] = field(default_factory=list)
 
 
-def _said(context: Context, epoch: int, best: Best) -> str:
-    of = f"epoch {epoch + 1} of {context.task.fit.epochs}"
-    return f"{of}: validation {context.kind.headline[0]} {best.scores[-1]:.4f} (best {best.score:.4f})"
+def descend(course: Course, model: nn.Module) -> tuple[Best, dict[str, Any]]:
+    """Train what has ``requires_grad`` in ``model``, which holds the best values afterwards.
+
+    The values to begin with are judged too, so the result is never worse on the validation part than the start. A
+    course that a kill cut short goes on from its last checkpoint.
+
+    Returns
+    -------
+    The best, and what is to be told of the training. Where the loss stops being finite, training ends with the best so
+    far and says so.
+    """
+    return _Descent(course, model).run()
+
+
+class _Descent:
+    def __init__(self, course: Course, model: nn.Module) -> None:
+        self.course = course
+        self.model = model.to(course.device)
+        self.moving = Moving(model, course.fit.average)
+        self.optimiser = torch.optim.AdamW(course.groups(model, course.fit.weight_decay), lr=course.rate, fused=True)
+        self.checkpoints = Checkpoints(course.checkpoints, course.run)
+        self.per_epoch = math.ceil(len(course.feed) / course.fit.batch_rows)
+        self.draws = np.random.default_rng(course.seed)
+        self.budget = STEP_BUDGET
+        self.step = 0
+        self.epoch = 0
+        self.batch = 0
+        """Batches of this epoch that are done."""
+        self.stopped = ""
+
+    def run(self) -> tuple[Best, dict[str, Any]]:
+        torch.manual_seed(self.course.seed)
+        self._begin()
+        while not self.stopped:
+            self._epoch()
+        self.moving.restore(self.best.values)
+        told = {"steps": self.step, "best_step": self.best.step, "scores": self.best.scores}
+        return self.best, {"stopped": self.stopped, **told, "trainable_parameters": self.moving.size}
+
+    def _begin(self) -> None:
+        """At the beginning, or after the last checkpoint, if there is one."""
+        kept = self.checkpoints.latest()
+        if kept is not None:
+            self.moving.restore(_named("best", kept[0]))
+        self.best, self.plan = self._started()
+        if kept is not None:
+            self._go_on(*kept)
+
+    def _started(self) -> tuple[Best, Plan]:
+        course = self.course
+        begun = course.run.elapsed
+        score, outputs = course.judge(self.model)
+        pass_seconds = (course.run.elapsed - begun) * course.held_out_passes
+        plan = Plan(course.fit.epochs * self.per_epoch, course.rate, course.fit.warmup, course.run, pass_seconds)
+        return Best(self.moving.copy(), score, outputs, scores=[score]), plan
+
+    def _epoch(self) -> None:
+        course = self.course
+        self._epoch_draws = self.draws.bit_generator.state
+        for index in course.feed.epoch(course.fit.batch_rows, self.draws)[self.batch :]:
+            if course.run.stopping or self.step >= self.plan.steps:
+                break
+            if not self._stepped(index):
+                return
+        self._judge()
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.stopped = self._why_stopped()
+        if self.checkpoints.due and not course.run.interrupted:  # after a kill the whole training is wanted
+            self._save(self.draws.bit_generator.state)
+
+    def _stepped(self, index: Array) -> bool:
+        """One step of the optimiser; false where the loss is not finite."""
+        course = self.course
+        begun = time.monotonic()
+        loss = self._gradients(index)
+        if not math.isfinite(loss):
+            self.stopped = "loss is not finite"
+            remedy = f"lower fit.learning_rate (now {course.rate:g})"
+            said = f"the loss is not finite at step {self.step}: the best so far is kept → {remedy}"
+            course.run.log("astray", say=said)
+            return False
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.rate(self.step) * group.get("share", 1.0)
+        nn.utils.clip_grad_norm_(self.moving.parameters.values(), CLIP)
+        self.optimiser.step()
+        course.after_step(self.step + 1, self.plan.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.moving.after_step()
+        self.step, self.batch = self.step + 1, self.batch + 1
+        self.plan.look(self.step)
+        if self.step % TRIM_STEPS == 0:
+            give_back()
+        speed = int(course.feed.windows.cost[index].sum()) / max(time.monotonic() - begun, 1e-9)
+        done = self.step / self.plan.steps
+        course.run.progress("train", done, loss=loss, epoch=self.epoch + 1, cost_per_second=round(speed))
+        if self.checkpoints.due:
+            self._save(self._epoch_draws)
+        return True
+
+    def _gradients(self, index: Array) -> float:
+        """Gradients of one batch, added up from pieces; smaller pieces where memory does not allow these."""
+        while True:
+            try:
+                return self._added_up(index)
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error) or self.budget <= int(self.course.feed.windows.cost[index].min()):
+                    raise
+                self.budget //= 2
+                self.optimiser.zero_grad(set_to_none=True)
+                self.course.run.log(
+                    "memory", say=f"out of memory: going on with pieces of {self.budget} tokens instead of twice that"
+                )
+
+    def _added_up(self, index: Array) -> float:
+        course = self.course
+        self.model.train()
+        loss = 0.0
+        with fast(course.device, course.bf16):
+            for rows, weights in course.feed.pieces(index, self.budget):
+                arrays, truth = course.feed.inputs(rows, course.device), course.feed.truth(rows, course.device)
+                shares = torch.from_numpy(weights).to(course.device, torch.float32)
+                loss += float(course.step(self.model, Piece(arrays, truth, shares, course.loss)))
+        return loss
+
+    def _judge(self) -> None:
+        course, best = self.course, self.best
+        with self.moving.as_shipped():
+            score, outputs = course.judge(self.model)
+            best.scores.append(score)
+            if score > best.score:
+                best.values, best.score, best.outputs = self.moving.copy(), score, outputs
+                best.step, best.misses = self.step, 0
+            else:
+                best.misses += 1
+        of = f"epoch {self.epoch + 1} of {course.fit.epochs}"
+        said = f"{of}: validation {course.metric} {score:.4f} (best {best.score:.4f})"
+        course.run.log("epoch", method=course.name, epoch=self.epoch + 1, step=self.step, score=score, say=said)
+
+    def _why_stopped(self) -> str:
+        """Why training is over after this epoch; empty where it is not."""
+        course = self.course
+        if course.run.interrupted:
+            return "interrupted"
+        if self.step >= course.fit.epochs * self.per_epoch:
+            return "epochs"
+        if course.run.stopping or self.step >= self.plan.steps:
+            return "minutes"
+        return "no gain" if self.best.misses >= course.fit.patience else ""
+
+    def _save(self, draws: Any) -> None:
+        """Everything that the next step depends on."""
+        tensors = {"torch_rng": torch.get_rng_state()}
+        tensors |= {f"carried.{name}": one for name, one in self.course.carried.items()}
+        for at, (name, one) in enumerate(self.moving.parameters.items()):
+            tensors |= {f"now.{name}": one, f"best.{name}": self.best.values[name]}
+            tensors |= {f"{key}.{name}": value for key, value in self.optimiser.state.get(one, {}).items()}
+            if self.moving.average is not None:
+                tensors[f"average.{name}"] = self.moving.average[at]
+        best, run = self.best, self.course.run
+        facts = {
+            "place": [self.step, self.epoch, self.batch, self.budget, self.moving.averaged_steps],
+            "draws": draws,
+            "best": [best.score, best.step, best.misses, best.scores],
+            "plan": [self.plan.steps, self.plan.spent],
+            "stopped": self.stopped,
+            "seconds": run.elapsed,
+            "threads": torch.get_num_threads(),
+        }
+        self.checkpoints.save(tensors, facts)
+
+    def _go_on(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Continue after a checkpoint."""
+        best, run, moving = self.best, self.course.run, self.moving
+        best.score, best.step, best.misses, best.scores = facts["best"]
+        self.step, self.epoch, self.batch, self.budget, moving.averaged_steps = facts["place"]
+        moving.restore(_named("now", tensors))
+        average = _named("average", tensors)
+        moving.average = [average[name].to(one.device) for name, one in moving.parameters.items()] if average else None
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in _named(key, tensors).items():
+                self.optimiser.state[moving.parameters[name]][key] = value.to(self.course.device)
+        for name, value in _named("carried", tensors).items():
+            self.course.carried[name].copy_(value)
+        self.draws.bit_generator.state = facts["draws"]
+        torch.set_rng_state(tensors["torch_rng"])
+        self.stopped = facts["stopped"]
+        run.reach(facts["seconds"])
+        self.plan.go_on(*facts["plan"])
+        said = f"{self.course.name}: goes on after step {self.step}, from the last checkpoint"
+        if facts["threads"] != torch.get_num_threads():
+            other = f"{torch.get_num_threads()} threads instead of {facts['threads']}"
+            said += f"; with {other} the last bits of the weights differ from those of a run that was never stopped"
+        run.log("resumed", method=self.course.name, step=self.step, say=said)
+
+
+def _named(key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under one key, by the names of the parameters."""
+    return {name.removeprefix(f"{key}."): one for name, one in tensors.items() if name.startswith(f"{key}.")}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 
+from tunewright.core.plugins import reads
 from tunewright.serve.limits import Limits
 from tunewright.serve.predictor import Predictor
 
@@ -50,4 +51,5 @@ def _facts(name: str, predictor: Predictor) -> dict[str, Any]:
         {"name": one["name"], "kind": one["kind"], "labels": len(getattr(predictor.kinds[one["name"]], "labels", ()))}
         for one in manifest.targets
     ]
-    return {"name": name, "digest": manifest.digest, "inputs": manifest.inputs, "targets": targets}
+    inputs = {column: reads(modality) for column, modality in manifest.inputs.items()}
+    return {"name": name, "digest": manifest.digest, "inputs": inputs, "targets": targets}

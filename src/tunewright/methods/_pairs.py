@@ -1,0 +1,126 @@
+"""Pairs of rows of one class, drawn as they are needed, those of classes that are hard to tell apart together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tunewright.core.types import Array
+from tunewright.heads._pooled import Embed
+from tunewright.objectives.supcon import contrast
+from tunewright.train.feed import Feed
+from tunewright.train.loop import Model
+
+LEAST = 4
+"""Pairs that are computed at once at the least: rows are told apart from those beside them."""
+TOGETHER = 16
+"""Rows of like length that run through the encoder at once."""
+BLOCK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Feed):
+    """Batches of windows, the first and second, third and fourth ... of which are of one class.
+
+    wanted : int64 (m,), the class of each window
+    chosen : int64 (c,), the windows that pairs are made of
+    near : int64 (c, h), for each of these those of other classes that lie closest to it, as places in ``chosen``
+    steps : batches of an epoch
+    rows : windows of a batch, an even number
+    room : how many times the tokens that a whole encoder has room for fit into memory
+    """
+
+    chosen: NDArray[np.int64]
+    near: NDArray[np.int64]
+    steps: int
+    rows: int
+    room: int = 1
+
+    def __len__(self) -> int:
+        return self.steps * self.rows
+
+    def epoch(self, rows: int, draws: np.random.Generator) -> list[NDArray[np.int64]]:
+        """All batches; every window is first of a pair once before any is so again."""
+        times = math.ceil(len(self) / (2 * len(self.chosen)))
+        firsts = np.concatenate([self._chained(draws) for _ in range(times)])[: len(self) // 2]
+        pairs = self.chosen[np.stack([firsts, self._fellows(firsts, draws)], 1).reshape(-1)]
+        return [pairs[start : start + rows] for start in range(0, len(pairs), rows)]
+
+    def pieces(self, index: Array, budget: int) -> Iterator[tuple[Array, Array]]:
+        """Whole pairs in their order: pieces of like number, at least ``LEAST``, of about ``budget`` × room tokens."""
+        weights = self.windows.share()[index]
+        count = math.ceil(int(self.windows.cost[index].sum()) / (budget * self.room))
+        for pairs in np.array_split(np.arange(len(index)).reshape(-1, 2), max(1, min(count, len(index) // 2 // LEAST))):
+            piece = pairs.reshape(-1)
+            yield index[piece], weights[piece] / weights.sum()
+
+    def _chained(self, draws: np.random.Generator) -> NDArray[np.int64]:
+        """All places in random order, each followed by those near it that did not have their turn yet."""
+        out: list[int] = []
+        left = set(range(len(self.near)))
+        for first in draws.permutation(len(self.near)).tolist():
+            if first in left:
+                chain = [first, *(one for one in self.near[first].tolist() if one in left and one != first)]
+                left.difference_update(chain)
+                out += chain
+        return np.array(out)
+
+    def _fellows(self, firsts: NDArray[np.int64], draws: np.random.Generator) -> NDArray[np.int64]:
+        """For each place another one of its class; itself where there is none, which dropout makes two views of."""
+        truth = np.asarray(self.wanted)[self.chosen]
+        order = np.argsort(truth, kind="stable")
+        begin = np.searchsorted(truth[order], truth, side="left")
+        size = np.searchsorted(truth[order], truth, side="right") - begin
+        inside = np.argsort(order) - begin
+        step = 1 + (draws.random(len(firsts)) * (size[firsts] - 1)).astype(np.int64)
+        fellows: NDArray[np.int64] = order[begin[firsts] + (inside[firsts] + step) % size[firsts]]
+        return fellows
+
+
+def nearest_others(vectors: NDArray[np.float32], truth: Array, count: int) -> NDArray[np.int64]:
+    """int64 (m, count): for each of m vectors of length 1 those of other classes with the largest cosine.
+
+    Where other classes have fewer, the vector itself fills the row. No more than ``BLOCK`` × m cosines exist at once.
+    """
+    out = np.repeat(np.arange(len(vectors))[:, None], count, 1)
+    for start in range(0, len(vectors), BLOCK):
+        cosines = vectors[start : start + BLOCK] @ vectors.T
+        cosines[truth[start : start + BLOCK, None] == truth] = -np.inf
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        found = np.take_along_axis(cosines, best, 1) > -np.inf
+        np.copyto(out[start : start + BLOCK, : best.shape[1]], best, where=found)
+    return out
+
+
+class Contrast(Embed):
+    """Embeddings with the loss that draws those of a class together. Source: Khosla et al. 2020."""
+
+    @staticmethod
+    def loss(vectors: Tensor, truth: Tensor) -> Tensor:
+        """vectors (b, d) of length 1, truth int64 (b,) → loss of each row (b,)"""
+        return contrast(vectors, truth)
+
+
+class ByLength(Model):
+    """Encoder and head, whose rows run through them in groups of like length; a batch is made by class, not length."""
+
+    def forward(self, **arrays: Tensor) -> Tensor:
+        """As ``Model``, for heads that give one vector per row: (b, d)"""
+        mask = arrays.get("attention_mask")
+        if mask is None:
+            return super().forward(**arrays)
+        lengths = mask.sum(1).long()
+        order = torch.argsort(lengths, descending=True, stable=True)
+        groups = torch.split(order, TOGETHER)
+        made = [super(ByLength, self).forward(**_cut(arrays, rows, int(lengths[rows[0]]))) for rows in groups]
+        return torch.cat(made)[torch.argsort(order)]
+
+
+def _cut(arrays: dict[str, Tensor], rows: Tensor, longest: int) -> dict[str, Tensor]:
+    return {name: value[rows, :longest] for name, value in arrays.items()}

@@ -1,0 +1,62 @@
+"""What the loop draws its batches from: windows with their truth, and how they become inputs of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tunewright.core.types import Array, Ragged, Windows
+from tunewright.runtime.batches import by_cost
+
+NO_TRUTH = -100
+STEP_BUDGET = 2048
+"""Padded tokens that are computed at once; a step with more is added up from pieces, so that memory stays flat."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """m windows to learn from.
+
+    wanted : truth of each window, or of its steps
+    batch : (windows, index) → the model's inputs by name, padded to the longest of them
+    repeats : int64 (m,), how often each comes in an epoch; default: once
+    """
+
+    windows: Windows
+    wanted: Array | Ragged
+    batch: Callable[[Windows, Array], dict[str, Array]]
+    repeats: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        """Windows of one epoch."""
+        return len(self.windows) if self.repeats is None else int(self.repeats.sum())
+
+    def epoch(self, rows: int, draws: np.random.Generator) -> list[NDArray[np.int64]]:
+        """Batches of like length in random order; which windows meet changes from epoch to epoch."""
+        index = np.repeat(np.arange(len(self.windows)), 1 if self.repeats is None else self.repeats)
+        jitter = draws.uniform(0.9, 1.1, len(index))
+        order = index[np.argsort(self.windows.cost[index] * jitter, kind="stable")]
+        batches = [order[start : start + rows] for start in range(0, len(order), rows)]
+        return [batches[at] for at in draws.permutation(len(batches))]
+
+    def pieces(self, index: Array, budget: int) -> Iterator[tuple[Array, Array]]:
+        """The windows of one step in pieces of at most ``budget`` tokens, each with its rows' shares of the loss."""
+        weights = self.windows.share()[index]
+        for piece in by_cost(self.windows.cost[index], budget):
+            yield index[piece], weights[piece] / weights.sum()
+
+    def inputs(self, index: Array, device: torch.device) -> dict[str, Tensor]:
+        """The model's inputs for the windows at ``index``."""
+        arrays = self.batch(self.windows, index)
+        return {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+
+    def truth(self, index: Array, device: torch.device) -> Tensor:
+        """Truth of the windows at ``index``; steps beyond a window's end have ``NO_TRUTH``."""
+        wanted = self.wanted
+        picked = wanted.padded(index, NO_TRUTH)[0] if isinstance(wanted, Ragged) else np.asarray(wanted[index])
+        return torch.from_numpy(picked).to(device)

@@ -1,0 +1,341 @@
+"""Contrastive: the pairs that are drawn, what they do to the embeddings, and when the plain probe is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Windows
+from tunewright.methods import contrastive, probe
+from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
+from tunewright.objectives.supcon import contrast
+from tunewright.train import checkpoint
+from tunewright.train.context import logits_of
+from tunewright.train.loop import Model
+
+Make = Callable[..., Any]
+SETTINGS = {"fit.learning_rate": 2e-2, "fit.batch_rows": 16, "fit.average": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One layer of two is trained, in 20 steps."""
+    monkeypatch.setattr(contrastive, "LAYERS", 1)
+    monkeypatch.setattr(contrastive, "STEPS", (20, 20))
+
+
+def said(context: Any) -> str:
+    return " / ".join(record.get("say", "") for record in context.run.told)
+
+
+def same_bits(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def pairs_of(truth: list[int], *, rows: int = 8, steps: int = 6, near: Any = None, **other: Any) -> Pairs:
+    wanted = np.array(truth)
+    count = len(wanted)
+    cost = other.pop("cost", np.full(count, 10))
+    chosen = other.pop("chosen", np.arange(count))
+    near = np.zeros((len(chosen), 0), np.int64) if near is None else near
+    windows = Windows(count, np.arange(count), cost, {})
+    return Pairs(windows, wanted, lambda *_: {}, chosen=chosen, near=near, steps=steps, rows=rows, **other)
+
+
+def drawn(pairs: Pairs, seed: int = 0) -> Any:
+    """(batches, rows / 2, 2)"""
+    batches = pairs.epoch(pairs.rows, np.random.default_rng(seed))
+    assert len(batches) == pairs.steps == -(-len(pairs) // pairs.rows)
+    return np.stack(batches).reshape(pairs.steps, -1, 2)
+
+
+def test_the_two_of_a_pair_are_different_rows_of_one_class() -> None:
+    pairs = pairs_of([0, 1, 0, 2, 1, 0, 2, 2, 2, 1])
+    one, other = np.moveaxis(drawn(pairs), -1, 0)
+    truth = np.asarray(pairs.wanted)
+    np.testing.assert_array_equal(truth[one], truth[other])
+    assert (one != other).all()
+    met = set(zip(one.ravel().tolist(), other.ravel().tolist(), strict=True))
+    everyone = pairs_of(truth.tolist(), steps=200)
+    many = set(map(tuple, drawn(everyone).reshape(-1, 2).tolist()))
+    assert many == {(a, b) for a in range(10) for b in range(10) if a != b and truth[a] == truth[b]}
+    assert met < many
+
+
+def test_every_row_comes_first_before_any_does_so_again() -> None:
+    firsts = drawn(pairs_of([0, 1] * 5, steps=5))[..., 0].reshape(2, 10)
+    assert [sorted(some) for some in firsts.tolist()] == [list(range(10))] * 2
+    assert firsts[0].tolist() != firsts[1].tolist()
+
+
+def test_a_row_alone_in_its_class_is_paired_with_itself() -> None:
+    for one, other in drawn(pairs_of([0, 0, 1])).reshape(-1, 2).tolist():
+        assert (one == other) == (one == 2)
+
+
+def test_rows_that_are_hard_to_tell_apart_come_together() -> None:
+    near = (np.arange(12)[:, None] + 6) % 12
+    firsts = drawn(pairs_of([0] * 6 + [1] * 6, near=near, steps=3))[..., 0].ravel()
+    assert (np.abs(firsts[0::2] - firsts[1::2]) == 6).all()
+
+
+def test_pairs_are_made_of_the_chosen_windows_alone() -> None:
+    chosen = np.array([1, 3, 5, 6])
+    found = drawn(pairs_of([0, 0, 1, 0, 2, 1, 1], chosen=chosen))
+    assert {frozenset(pair) for pair in found.reshape(-1, 2).tolist()} == {frozenset({1, 3}), frozenset({5, 6})}
+
+
+def test_the_same_draws_give_the_same_pairs() -> None:
+    pairs = pairs_of([0, 1] * 8)
+    np.testing.assert_array_equal(drawn(pairs), drawn(pairs))
+    assert (drawn(pairs) != drawn(pairs, seed=1)).any()
+
+
+@pytest.mark.parametrize(("budget", "room", "count"), [(10**6, 1, 1), (480, 1, 2), (240, 2, 2), (240, 1, 4), (1, 1, 6)])
+def test_a_batch_is_cut_into_like_pieces_of_whole_pairs(budget: int, room: int, count: int) -> None:
+    pairs = pairs_of([0, 0, 1, 1, 2, 2] * 8, cost=np.array([5, 5, 50, 50, 5, 5] * 8), room=room)
+    index = np.arange(48)[::-1]
+    pieces = list(pairs.pieces(index, budget))
+    np.testing.assert_array_equal(np.concatenate([rows for rows, _ in pieces]), index)
+    np.testing.assert_allclose(np.concatenate([weights for _, weights in pieces]), 1 / 48)
+    assert len(pieces) == count
+    assert all(len(rows) % 2 == 0 and len(rows) >= 2 * LEAST for rows, _ in pieces)
+
+
+def test_nearest_others_against_a_plain_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.methods._pairs.BLOCK", 7)
+    draws = np.random.default_rng(0)
+    vectors = draws.normal(size=(20, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    truth = draws.integers(0, 3, 20)
+    found = nearest_others(vectors, truth, 4)
+    for row in range(20):
+        others = [at for at in range(20) if truth[at] != truth[row]]
+        wanted = sorted(others, key=lambda at: -float(vectors[row] @ vectors[at]))[:4]
+        assert found[row].tolist() == wanted
+    alone = nearest_others(vectors[:4], np.array([0, 0, 0, 1]), 2)
+    assert alone[0].tolist() == [3, 0], "where others are fewer, the row itself stands"
+    assert nearest_others(vectors[:1], truth[:1], 2).tolist() == [[0, 0]]
+
+
+def test_rows_by_length_give_what_they_give_together(make_context: Make) -> None:
+    context = make_context("classify", SETTINGS, intents=8)
+    head = Contrast(context.backbone.pooling)
+    arrays = context.backbone.modality.batch(context.train.windows, np.arange(50))
+    inputs = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    encoder = context.backbone.encoder.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(ByLength(encoder, head)(**inputs), Model(encoder, head)(**inputs))
+
+
+def test_the_loss_is_the_supervised_contrastive_one() -> None:
+    vectors = nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), dim=-1)
+    truth = torch.tensor([0, 0, 1, 1, 1, 2])
+    torch.testing.assert_close(Contrast.loss(vectors, truth), contrast(vectors, truth))
+
+
+def gap(context: Any, encoder: nn.Module) -> float:
+    """Mean cosine of training rows of one class less that of rows of two classes."""
+    from tunewright.train.context import frozen
+
+    windows, modality = context.train.windows, context.backbone.modality
+    vectors = np.stack(frozen(encoder, Contrast(context.backbone.pooling), modality, windows, context.device))
+    same = context.train.truth[:, None] == context.train.truth
+    cosines = vectors @ vectors.T
+    return float(cosines[same & ~np.eye(len(same), dtype=bool)].mean() - cosines[~same].mean())
+
+
+def worth(context: Any, fitted: Any) -> float:
+    return float(context.kind.row_score(fitted.validation_logits, context.validation.truth).mean())
+
+
+@pytest.fixture
+def always_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was tuned scores nothing on the validation part."""
+    scores = iter([1.0, 0.5])
+    monkeypatch.setattr(contrastive, "_score", lambda *_: next(scores))
+
+
+def test_rows_of_a_class_come_together_and_the_model_is_what_it_tells(make_context: Make) -> None:
+    context = make_context("classify", SETTINGS)
+    plain = context.start = probe.fit(context)
+    fitted = contrastive.fit(context)
+    if fitted.facts["tuned"]:
+        assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.1
+    assert worth(context, fitted) >= worth(context, plain)
+    again = logits_of(context, fitted.encoder, fitted.head, context.validation)
+    np.testing.assert_allclose(fitted.validation_logits, again, atol=1e-4)
+
+
+def test_a_tie_goes_to_what_was_tuned(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    context = make_context("classify", SETTINGS)
+    fitted = contrastive.fit(context)
+    assert (fitted.facts["tuned"], fitted.facts["scores"]) == (True, [0.5, 0.5])
+    assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.1
+    before = context.backbone.encoder.state_dict()
+    moved = {name for name, value in fitted.encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if name.startswith("layers.1.")}
+    head = sum(one.numel() for one in fitted.head.parameters())
+    layer = sum(one.numel() for one in fitted.encoder.layers[1].parameters())
+    assert fitted.facts["trainable_parameters"] == head + layer
+    again = logits_of(context, fitted.encoder, fitted.head, context.validation)
+    np.testing.assert_allclose(fitted.validation_logits, again, atol=1e-4)
+
+
+def test_where_the_plain_probe_is_better_it_is_kept(make_context: Make, always_worse: None) -> None:
+    context = make_context("classify", SETTINGS)
+    plain = context.start = probe.fit(context)
+    fitted = contrastive.fit(context)
+    assert fitted.method == "contrastive"
+    assert fitted.facts["tuned"] is False
+    assert fitted.encoder is context.backbone.encoder
+    assert same_bits(fitted.head, plain.head)
+    np.testing.assert_array_equal(fitted.validation_logits, plain.validation_logits)
+    assert fitted.refit is not None
+    assert plain.refit is not None
+    again = fitted.refit()
+    assert again.method == "contrastive"
+    assert same_bits(again.head, plain.refit().head)
+
+
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of each training."""
+    rows: list[int] = []
+    descend = contrastive.descend
+
+    def watched(course: Any, model: Any) -> Any:
+        rows.append(course.feed.windows.rows)
+        return descend(course, model)
+
+    monkeypatch.setattr(contrastive, "descend", watched)
+    return rows
+
+
+def test_it_is_fitted_again_on_all_rows(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    rows = fed(monkeypatch)
+    fitted = contrastive.fit(make_context("classify", SETTINGS))
+    assert fitted.refit is not None
+    again = fitted.refit()
+    assert rows == [80, 120]
+    assert again.facts == fitted.facts
+    assert not same_bits(again.encoder, fitted.encoder)
+
+
+def test_there_is_no_second_training_where_the_time_does_not_last(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    context = make_context("classify", SETTINGS)
+    fitted = contrastive.fit(context)
+    context.run.seconds = context.run.elapsed + 1e-3
+    assert fitted.refit is not None
+    again = fitted.refit()
+    assert same_bits(again.encoder, fitted.encoder)
+    assert same_bits(again.head, fitted.head)
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "bounds"),
+    [(8, 40, (5, 300)), (32, 10, (5, 300)), (8, 50, (50, 60)), (8, 7, (2, 7)), (1, 80, (5, 300))],
+)
+def test_the_rows_say_how_many_steps_are_made(
+    rows: int, steps: int, bounds: tuple[int, int], make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrastive, "STEPS", bounds)
+    monkeypatch.setattr(contrastive, "PASSES", 4)
+    courses: list[Any] = []
+
+    def none(course: Any, model: Any) -> Any:
+        courses.append(course)
+        told = {"trainable_parameters": 1, "best_step": 0, "scores": []}
+        return SimpleNamespace(outputs=None), told
+
+    monkeypatch.setattr(contrastive, "descend", none)
+    contrastive.fit(make_context("classify", SETTINGS | {"fit.batch_rows": rows}))
+    (course,) = courses
+    assert course.fit.epochs * -(-len(course.feed) // course.fit.batch_rows) == steps
+    assert len(course.feed.epoch(course.fit.batch_rows, np.random.default_rng(0))) == steps
+
+
+def test_of_many_windows_some_are_drawn_from(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrastive, "WINDOWS", 10)
+    context = make_context("classify", SETTINGS)
+    fitted = contrastive.fit(context)
+    assert fitted.facts["steps"] == 20
+    assert fitted.validation_logits.shape == (40, 4)
+
+
+@pytest.mark.parametrize("kind", ["regress", "multilabel"])
+def test_kinds_without_one_class_per_row_are_refused(kind: str, make_context: Make) -> None:
+    with pytest.raises(TunewrightError, match=f"method 'contrastive' does not fit kind '{kind}' → use --method full"):
+        contrastive.fit(make_context(kind, SETTINGS))
+
+
+def test_classes_of_one_row_each(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = make_context("classify", SETTINGS, intents=8)
+    part = context.parts["train"]
+    first = [part.truth.index(label) for label in sorted(set(part.truth))]
+    inputs = {"text": [part.inputs["text"][at] for at in first]}
+    context.parts["train"] = type(part)(inputs, [part.truth[at] for at in first])
+    fitted = contrastive.fit(context)
+    assert fitted.facts["stopped"] == "epochs"
+    assert fitted.validation_logits.shape == (80, 8)
+
+
+class Other(nn.Module):
+    """An encoder of a third party: nothing is known of its inside."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        return self.inner(input_ids, attention_mask)
+
+
+def test_an_encoder_without_layers_is_trained_whole(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    context = make_context("classify", SETTINGS)
+    context.backbone.__dict__["encoder"] = Other(context.backbone.encoder)
+    before = {name: value.clone() for name, value in context.backbone.encoder.state_dict().items()}
+    fitted = contrastive.fit(context)
+    after = fitted.encoder.state_dict()
+    assert not torch.equal(after["inner.layers.0.qkv.weight"], before["inner.layers.0.qkv.weight"])
+    assert all(torch.equal(value, before[name]) for name, value in context.backbone.encoder.state_dict().items())
+    assert fitted.facts["cached_bytes"] == 0
+
+
+def test_a_training_goes_on_after_a_kill_with_the_same_bits(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    whole = contrastive.fit(make_context("classify", SETTINGS))
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    first = make_context("classify", SETTINGS)
+    listen, steps = first.run._listener, iter(range(1, 1000))
+
+    def dies(record: dict[str, Any]) -> None:
+        listen(record)
+        if record["event"] == "progress" and record["stage"] == "train" and next(steps) == 13:
+            raise ConnectionError("killed")
+
+    first.run._listener = dies
+    with pytest.raises(ConnectionError):
+        contrastive.fit(first)
+    second = make_context("classify", SETTINGS)
+    second.run.work = first.run.work
+    again = contrastive.fit(second)
+    assert "goes on after step 12" in said(second)
+    assert same_bits(whole.encoder, again.encoder)
+    assert same_bits(whole.head, again.head)
+    assert whole.facts == again.facts
