@@ -29,6 +29,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """One layer of two is trained, in 20 steps."""
     monkeypatch.setattr(contrastive, "LAYERS", 1)
     monkeypatch.setattr(contrastive, "STEPS", (20, 20))
+    monkeypatch.setattr(contrastive, "SHARE", 0.8)
 
 
 def said(context: Any) -> str:
@@ -168,7 +169,7 @@ def test_rows_of_a_class_come_together_and_the_model_is_what_it_tells(make_conte
     plain = context.start = probe.fit(context)
     fitted = contrastive.fit(context)
     if fitted.facts["tuned"]:
-        assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.1
+        assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.03
     assert worth(context, fitted) >= worth(context, plain)
     again = logits_of(context, fitted.encoder, fitted.head, context.validation)
     np.testing.assert_allclose(fitted.validation_logits, again, atol=1e-4)
@@ -179,7 +180,7 @@ def test_a_tie_goes_to_what_was_tuned(make_context: Make, monkeypatch: pytest.Mo
     context = make_context("classify", SETTINGS)
     fitted = contrastive.fit(context)
     assert (fitted.facts["tuned"], fitted.facts["scores"]) == (True, [0.5, 0.5])
-    assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.1
+    assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.03
     before = context.backbone.encoder.state_dict()
     moved = {name for name, value in fitted.encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if name.startswith("layers.1.")}
@@ -204,6 +205,19 @@ def test_where_the_plain_probe_is_better_it_is_kept(make_context: Make, always_w
     again = fitted.refit()
     assert again.method == "contrastive"
     assert same_bits(again.head, plain.refit().head)
+
+
+def test_what_ships_lies_between_the_weights_before_and_after(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
+    found = []
+    for share in (1.0, 0.25):
+        monkeypatch.setattr(contrastive, "SHARE", share)
+        found.append(contrastive.fit(make_context("classify", SETTINGS)).encoder.layers[1].up.weight)
+    before = make_context("classify", SETTINGS).backbone.encoder.layers[1].up.weight
+    assert not torch.equal(found[0], before)
+    torch.testing.assert_close(found[1], 0.75 * before + 0.25 * found[0])
 
 
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:

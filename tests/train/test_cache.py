@@ -98,7 +98,7 @@ def test_it_is_computed_once_and_outlives_the_process(cache: Cache, run: Told, p
     np.testing.assert_array_equal(np.load(files(cache)[0]), ROWS)
 
 
-def test_an_array_made_at_once(cache: Cache) -> None:
+def test_an_array_made_at_once(cache: Cache, place: str) -> None:
     made: list[int] = []
 
     def make() -> Any:
@@ -108,6 +108,7 @@ def test_an_array_made_at_once(cache: Cache) -> None:
     one, other = (cache.array({"what": "embeddings"}, make) for _ in range(2))
     assert made == [1]
     assert one.dtype == other.dtype == np.float16
+    assert not isinstance(other, np.memmap), "it is held in memory"
     np.testing.assert_array_equal(one, other)
 
 

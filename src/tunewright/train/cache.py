@@ -47,13 +47,14 @@ class Cache:
         self._full = False
 
     def array(self, key: Mapping[str, Any], make: Callable[[], Array]) -> Array:
-        """An array that fits into memory, whatever its size."""
+        """An array that is held in memory, whatever its size."""
         name = self._name(key)
         found = self._read(name)
-        if found is None:
-            found = make()
-            self._keep(name, found.shape, found.dtype, lambda write: write(0, found))
-        return found
+        if found is not None:
+            return np.array(found) if isinstance(found, np.memmap) else found
+        made = make()
+        self._keep(name, made.shape, made.dtype, lambda write: write(0, made))
+        return made
 
     def filled(
         self, key: Mapping[str, Any], shape: tuple[int, ...], dtype: DTypeLike, fill: Callable[[Write], None]
