@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,14 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return out
 
 
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:  # a plain installation lacks the peers
+        return False
+    return True
+
+
 def report(
     options: argparse.Namespace, head: Sequence[str], rows: Iterable[Sequence[str]], note: str, raw: Mapping[str, Any]
 ) -> None:
@@ -185,7 +193,7 @@ def report(
     print(table(head, rows))
     if options.quick:
         print("**`--quick`: these figures only show that the script works.**\n")
-    versions = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES if _installed(name)}}
     machine = {"processor": processor(), "cpus": cpus(), "system": platform.system(), "load": round(LOAD_AT_START, 2)}
     print(f"{note}.")
     print(f"{machine['processor']}, {machine['cpus']} CPUs, {machine['system']}, load {machine['load']} at the start;")
