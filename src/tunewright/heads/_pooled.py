@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tunewright.core.types import Kind
+
 
 def mean(states: Tensor, mask: Tensor) -> Tensor:
     """Mean over the real tokens: (b, t, d), (b, t) → (b, d)."""
@@ -57,3 +59,21 @@ class PooledLinear(nn.Module):
         """Begin from a closed-form fit: weight (k, d), bias (k,)."""
         self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
+
+
+class PooledHead(nn.Module):
+    """What heads with one vector of logits per row share; each adds its ``loss``.
+
+    states (b, t, d), mask (b, t) → logits (b, k)
+    """
+
+    def __init__(self, width: int, kind: Kind, pooling: str) -> None:
+        super().__init__()
+        self.pooled = PooledLinear(width, kind.size, pooling)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        return self.pooled(states, mask)  # type: ignore[no-any-return]
+
+    def start(self, weight: Tensor, bias: Tensor) -> None:
+        """Begin from a closed-form fit."""
+        self.pooled.start(weight, bias)

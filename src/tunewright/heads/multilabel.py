@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from tunewright.core.types import Kind
-from tunewright.heads._pooled import PooledLinear
+from tunewright.heads._pooled import PooledHead
 
 
-class MultilabelHead(nn.Module):
+class MultilabelHead(PooledHead):
     """states (b, t, d), mask (b, t) → logits (b, k)"""
-
-    def __init__(self, width: int, kind: Kind, pooling: str) -> None:
-        super().__init__()
-        self.pooled = PooledLinear(width, kind.size, pooling)
-
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        return self.pooled(states, mask)  # type: ignore[no-any-return]
-
-    def start(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin from a closed-form fit."""
-        self.pooled.start(weight, bias)
 
     @staticmethod
     def loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import plugins
+from tunewright.core.space import WITHOUT_STEPS
 from tunewright.objectives._wrapped import modules
 from tunewright.train.context import Context, Fitted
 from tunewright.train.device import give_back
 
-CLOSED = ("lexical", "probe")
-"""Rungs without a gradient: words alone, then a linear model on the backbone as it is."""
 FEW_ROWS = 16
 """Rows of a class, on the average, up to which pairs of rows teach an encoder more than the rows themselves."""
 EPOCH_PASSES = 3.5
@@ -123,7 +122,7 @@ def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: 
     if before is None:
         return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
     gain, low = paired_gain(scores, context.kind.row_score(before.validation_logits, truth))
-    better = gain > 0 if fitted.method in CLOSED else low > 0
+    better = gain > 0 if fitted.method in WITHOUT_STEPS else low > 0
     return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
 
 
@@ -131,6 +130,6 @@ def _said(context: Context, rung: Rung) -> str:
     said = f"{rung.method}: validation {context.kind.headline[0]} {rung.score:.4f} after {rung.seconds:.1f} s"
     if rung.gain is None:
         return said
-    why = "there is none" if rung.method in CLOSED else "the gain is not sure"
+    why = "there is none" if rung.method in WITHOUT_STEPS else "the gain is not sure"
     verdict = "kept" if rung.kept else f"not kept, since {why}"
     return f"{said}; gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}: {verdict}"
