@@ -50,6 +50,13 @@ def environment() -> dict[str, str]:
     return kept | offline | quiet
 
 
+def settle() -> None:
+    """Give this process the environment of a child; called before numpy is loaded."""
+    told = environment()
+    os.environ.clear()
+    os.environ.update(told)
+
+
 def child(*command: str | Path) -> Child:
     """Run a command to its end; a failure ends the benchmark with what the command said."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -130,6 +137,23 @@ def answer(ask: Callable[[Any], dict[str, Any]]) -> None:
     out, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         print(json.dumps(ask(json.loads(line))), file=out, flush=True)
+
+
+class Clock:
+    """CPU and wall time of this process; stands still inside ``with clock``."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        return {"wall_s": time.perf_counter() - self.wall, "cpu_s": time.process_time() - self.cpu}
+
+    def __enter__(self) -> None:
+        self.stood = self.read()
+
+    def __exit__(self, *error: object) -> None:
+        self.wall = time.perf_counter() - self.stood["wall_s"]
+        self.cpu = time.process_time() - self.stood["cpu_s"]
 
 
 def show(bundle: Path) -> dict[str, Any]:

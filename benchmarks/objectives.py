@@ -14,7 +14,6 @@ No strength is chosen here; to choose one, use the validation part.
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Sequence
 from math import sqrt
@@ -22,7 +21,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from _measure import data, digest, parser, records, report, sampled, short, spread, tunewright
+from _measure import digest, parser, records, report, short, spread, tunewright
+from _sets import SETS, drawn, written
 
 NONE = "none"
 OPTIONS: dict[str, str] = {
@@ -55,41 +55,16 @@ def main() -> None:
         for of in chosen.sets:
             folder = Path(name) / of
             folder.mkdir()
-            train, test = SETS[of](folder)
+            train, test = SETS[of].parts()
             if chosen.quick:
-                (folder / "few").mkdir()
-                train, test = sampled(train, folder / "few", 400), sampled(test, folder / "few", 100)
+                train, test = drawn(train, 400, 0), drawn(test, 100, 0)
+            train, test = written(folder / "train.csv", train), written(folder / "test.csv", test)
             files.append(f"{of} {short(digest(train))} and {short(digest(test))}")
             raw[of] = fits(folder, train, test, chosen)
             rows += [row(of, option, raw[of]) for option in (NONE, *chosen.options)]
     head = ("set", "option", "accuracy", "gain, points (95 %)", "by seed", "macro-F1, points", "× time", "test rows")
     note = f"n = {len(chosen.seeds)} seeds, {chosen.epochs} epochs; training and test rows: {'; '.join(files)}"
     report(chosen, head, rows, note, raw)
-
-
-def banking77(folder: Path) -> tuple[Path, Path]:
-    """Training and test rows, columns ``text`` and ``label``."""
-    parts = [records(data(f"banking77/{name}.csv")) for name in ("train", "test")]
-    train, test = ([(row["text"], row["category"]) for row in part] for part in parts)
-    return written(folder / "train.csv", train), written(folder / "test.csv", test)
-
-
-def fin_phrasebank(folder: Path) -> tuple[Path, Path]:
-    """Distinct sentences; every fifth one is a test row."""
-    text = data("fin_phrasebank/Sentences_50Agree.txt").read_bytes().decode("utf-8-sig")
-    distinct = {line.rpartition("@")[0]: line.rpartition("@")[2] for line in text.splitlines() if "@" in line}
-    rows = list(distinct.items())
-    train = [row for at, row in enumerate(rows) if at % 5]
-    return written(folder / "train.csv", train), written(folder / "test.csv", rows[::5])
-
-
-SETS = {"banking77": banking77, "fin_phrasebank": fin_phrasebank}
-
-
-def written(path: Path, rows: Sequence[tuple[str, str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-    return path
 
 
 def fits(folder: Path, train: Path, test: Path, options: Any) -> dict[str, list[dict[str, Any]]]:

@@ -2,8 +2,7 @@
 
 Compared: test accuracy of `tunewright fit --method probe` on 10 labelled rows per class (drawn by the seed), on the
 backbone as it is and on what `tunewright pretrain` made of it from the texts of all training rows, without their
-labels. Test texts are never seen in pretraining. ag_news and twitter_fin_sent come as one file: every fourth row, by a
-draw that is the same for all seeds, is test.
+labels. Test texts are never seen in pretraining.
 How: each command is a process of its own, measured from outside; the difference to the backbone as it is is paired over
 the test rows, with its 95 % interval (normal approximation).
 
@@ -13,9 +12,7 @@ the test rows, with its 95 % interval (normal approximation).
 
 from __future__ import annotations
 
-import csv
 import json
-import random
 import tempfile
 from collections.abc import Sequence
 from math import sqrt
@@ -23,18 +20,18 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from _measure import data, digest, fit, measured, parser, records, report, short, tunewright
+from _measure import fit, measured, parser, records, report, tunewright
+from _sets import SETS, drawn, few, written
 
 BACKBONE = "minilm-en"
+NAMES = ("banking77", "ag_news", "twitter_fin_sent")
 PER_CLASS = 10
 OBJECTIVES = ("masked", "simcse")
-Rows = list[tuple[str, str]]
-"""text, label"""
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    options.add_argument("--sets", nargs="+", default=list(NAMES), choices=list(SETS))
     options.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--minutes", type=float, default=5.0, help="time for one pretraining")
@@ -45,7 +42,7 @@ def main() -> None:
         chosen.minutes, chosen.seeds, chosen.sets = 0.5, chosen.seeds[:1], chosen.sets[:1]
     runs = [run for name in chosen.sets for seed in chosen.seeds for run in compared(name, seed, chosen)]
     head = ("set", "seed", "objective", "steps", "pretraining wall s", "CPU-s", "held-out score", "accuracy", "gain")
-    files = ", ".join(f"{name} {short(digest(data(SETS[name][0])))}" for name in chosen.sets)
+    files = ", ".join(f"{name} {SETS[name].digest}" for name in chosen.sets)
     note = (
         f"{BACKBONE}, {PER_CLASS} rows per class, {len(chosen.seeds)} seeds, {runs[0]['n']:,} test rows of the first "
         f"set; pretraining: {chosen.epochs} epochs, {chosen.minutes:g} minutes at the most; {files}"
@@ -55,14 +52,13 @@ def main() -> None:
 
 def compared(name: str, seed: int, options: Any) -> list[dict[str, Any]]:
     """The backbone as it is, then pretrained by each objective."""
-    path, rows_of = SETS[name]
-    train, test = rows_of(data(path))
+    train, test = SETS[name].parts()
     if options.quick:
-        train, test = train[:: max(1, len(train) // 400)], test[:: max(1, len(test) // 100)]
+        train, test = drawn(train, 400, 0), drawn(test, 100, 0)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write(folder / "few.csv", few(train, seed))
-        write(folder / "test.csv", test)
+        written(folder / "few.csv", few(train, PER_CLASS, seed))
+        written(folder / "test.csv", test)
         corpus = folder / "corpus.txt"
         corpus.write_text("".join(f"{' '.join(text.split())}\n" for text, _ in train), encoding="utf-8")
         truth = [label for _, label in test]
@@ -103,17 +99,6 @@ def threads(options: Any) -> tuple[str, ...]:
     return ("--set", f"fit.threads={options.threads}") if options.threads else ()
 
 
-def few(rows: Rows, seed: int) -> Rows:
-    """Ten rows of each class, drawn by the seed."""
-    of_class: dict[str, Rows] = {}
-    for one in rows:
-        of_class.setdefault(one[1], []).append(one)
-    draws = random.Random(seed)
-    return [
-        one for label in sorted(of_class) for one in draws.sample(of_class[label], min(PER_CLASS, len(of_class[label])))
-    ]
-
-
 def paired(gains: Sequence[int]) -> dict[str, float]:
     """Mean difference of paired hits and its 95 % interval."""
     mean, error = fmean(gains), 1.96 * stdev(gains) / sqrt(len(gains))
@@ -141,42 +126,6 @@ def means(runs: list[dict[str, Any]]) -> list[tuple[str, ...]]:
             gain = f"{100 * fmean(run['gain'] for run in some):+.2f} points" if objective else ""
             out.append((name, "**mean**", objective or "as it is", "", "", "", "", accuracy, gain))
     return out
-
-
-def write(path: Path, rows: Rows) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-
-
-def cut(rows: Rows) -> tuple[Rows, Rows]:
-    """Three quarters to learn from, a quarter to test on; equal texts stay together."""
-    texts = sorted({text for text, _ in rows})
-    test = set(random.Random(0).sample(texts, len(texts) // 4))
-    return [one for one in rows if one[0] not in test], [one for one in rows if one[0] in test]
-
-
-def banking77(path: Path) -> tuple[Rows, Rows]:
-    parts = [
-        [(one["text"], one["category"]) for one in records(path.with_name(f"{part}.csv"))] for part in ("train", "test")
-    ]
-    return parts[0], parts[1]
-
-
-def ag_news(path: Path) -> tuple[Rows, Rows]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return cut([(f"{title} {text}", label) for label, title, text in csv.reader(file)])
-
-
-def twitter_fin_sent(path: Path) -> tuple[Rows, Rows]:
-    return cut([(one["text"], one["label"]) for one in records(path)])
-
-
-SETS: dict[str, tuple[str, Any]] = {
-    "banking77": ("banking77/train.csv", banking77),
-    "ag_news": ("ag_news/test.csv", ag_news),
-    "twitter_fin_sent": ("twitter_fin_sent/train.csv", twitter_fin_sent),
-}
-"""Name → file, how its rows are read."""
 
 
 if __name__ == "__main__":
