@@ -117,8 +117,9 @@ def of_tunewright(backbone: Path, batch: int) -> Epoch:
     from tunewright.core.task import read_task
     from tunewright.train.checkpoint import Checkpoints
     from tunewright.train.context import Part
+    from tunewright.train.course import Model
     from tunewright.train.learn import prepare
-    from tunewright.train.loop import Model, descend
+    from tunewright.train.loop import descend
 
     folder = Path(tempfile.mkdtemp())
     own = {"fit.backbone": str(backbone), "fit.epochs": 1, "fit.batch_rows": batch, "fit.threads": 2}

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tunewright.core.task import Data, Fit, Split, Target, Task
-from tunewright.data.check import TABLE
+from tunewright.data.issues import TABLE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -103,7 +103,8 @@ def traced_once() -> Iterator[None]:
         alike = [values.index(one) for one in values]  # equal tensors are one in the graph
         # A row of a small table, such as that of token types, stands in the graph as a constant.
         folded = [value for value, (_, shape) in zip(values, shapes, strict=True) if len(shape) == 2 and shape[0] <= 2]
-        key = repr((module, shapes, alike, folded, plain, list(arrays), rest))
+        widths = [(name, tuple(one.shape[2:])) for name, one in arrays.items()]  # rows and steps are free
+        key = repr((module, shapes, alike, folded, plain, widths, rest))
         if key not in TRACED:
             TRACED[key] = trace(module, arrays, *rest).SerializeToString()
         return onnx.ModelProto.FromString(TRACED[key])
@@ -119,20 +120,27 @@ def make_context(
 ) -> Iterator[Callable[..., Any]]:
     """What a method is given: ``make_context("regress", {"fit.epochs": 1}, intents=2)``; of each intent, 20 rows for
     training and 10 for validation. ``context.run.told`` lists every record of the run.
+
+    ``"several"`` is two targets: the intent, which every fifth row lacks, and the length of what is no question.
     """
     from tunewright.backbones._load import load
-    from tunewright.core import plugins
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
     from tunewright.train.context import Context, Part
     from tunewright.train.device import choose, threads
+    from tunewright.train.learn import learnt_kind, together
 
     known = sorted({row["intent"] for row in sample_rows["support_train.csv"]})
     truths: dict[str, Callable[[dict[str, str]], Any]] = {
         "classify": lambda row: row["intent"],
         "multilabel": lambda row: [row["intent"], *(["question"] if "?" in row["text"] else [])],
         "regress": lambda row: float(len(row["text"])),
+        "several": lambda row: (
+            None if len(row["text"]) % 5 == 0 else row["intent"],
+            None if "?" in row["text"] else float(len(row["text"])),
+        ),
     }
+    two = [{"column": "intent"}, {"column": "length", "kind": "regress", "weight": 0.5}]
 
     numbers = itertools.count()
 
@@ -144,21 +152,21 @@ def make_context(
         backbone: Path = tiny_backbone,
     ) -> Context:
         own = {"fit.backbone": str(backbone), "fit.threads": 1, "fit.precision": "fp32", "inputs.text": "text"}
-        task, _ = read_task(None, own | {"targets.0.column": "y", "targets.0.kind": kind} | (settings or {}))
+        named = {"targets": two} if kind == "several" else {"targets.0.column": "y", "targets.0.kind": kind}
+        task, _ = read_task(None, own | named | (settings or {}))
         rows = [row for row in sample_rows["support_train.csv"] if row["intent"] in known[:intents]]
         parts = [
             Part({"text": [row["text"] for row in some]}, [truths[kind](row) for row in some])
             for some in (rows[0::3] + rows[1::3], rows[2::3])
         ]
-        learned = plugins.load("kinds", kind).learn([one for part in parts for one in part.truth], {})
-        named = {"train": parts[0], "validation": parts[1], "held_out": parts[1]}
+        target = together(task.targets)
+        learned = learnt_kind(task, target, *parts)
+        given = {"train": parts[0], "validation": parts[1], "held_out": parts[1]}
         told: list[dict[str, Any]] = []
         run = Run(tmp_path, tmp_path / "out", task.fit.minutes, told.append)
         run.work = tmp_path / f"work-{next(numbers)}"
         run.told = told  # type: ignore[attr-defined]
-        return Context(
-            task, task.targets[0], learned, named, run, *choose(task.fit), lambda: load(task.fit.backbone, task.fit)
-        )
+        return Context(task, target, learned, given, run, *choose(task.fit), lambda: load(task.fit.backbone, task.fit))
 
     with threads(1):
         yield make

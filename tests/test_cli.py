@@ -83,6 +83,7 @@ def test_show_json_has_what_programs_read(cli: Callable[..., Any], tiny_bundle: 
         assert one["n"] == 80
     assert told["fit"]["seconds"] > 0
     assert told["fit"]["peak_rss_bytes"] > 1e6
+    assert all(rung["peak_rss_bytes"] > 1e6 for rung in told["fit"]["rungs"])
     assert told["fit"]["seed"] == 0
     assert told["data"]["train_rows"] + told["data"]["validation_rows"] == 240
     assert told["data"]["test_rows"] == 80
@@ -439,4 +440,4 @@ def test_the_second_ctrl_c_leaves_everything_as_it_was(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.run"]
     assert said[-1].endswith("→ start the command again: it goes on from what was kept")
     left = sorted(path.name.partition("-")[0] for path in (tmp_path / "out.run").iterdir())
-    assert left == ["lock", "run.jsonl", "work"]
+    assert left == ["lock", "run.jsonl", "train.jsonl", "work"]

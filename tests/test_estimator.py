@@ -168,7 +168,7 @@ def test_probabilities_stand_in_the_order_of_the_classes(make: Make, rows: tuple
 @pytest.mark.parametrize(
     ("y", "message"),
     [(["a"] * 90, "y has one class: .*'a'"), (None, "requires y to be passed"), (["a", "b"], "inconsistent numbers"),
-     (np.linspace(0, 1, 90), "Unknown label type: continuous")],
+     (np.linspace(0, 1, 90), "Unknown label type: continuous"), ([["a", "b"]] * 90, "y has 2 columns; .* learns one")],
 )  # fmt: skip
 def test_labels_that_cannot_be_learnt_are_refused(
     y: Any, message: str, make: Make, rows: tuple[list[str], list[str]]

@@ -220,7 +220,7 @@ def whole(killer: Killer) -> dict[str, Any]:
     out = killer.folder / "whole"
     assert killer.fit(out) == 0, said(out)
     assert json.loads((out / "bundle.json").read_text(encoding="utf-8"))["method"]["best_step"] > 0
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
     return content(out)
 
 
@@ -245,7 +245,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(name: str, killer: Ki
     out = killer.folder / name
     killer.chain(out, *CHAINS[name])
     assert content(out) == whole
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_killed_after_the_bundle_appeared_the_same_command_still_ends_well(
     killer.chain(out, point)
     assert content(out) == whole
     assert out.with_name(out.name + ".rows.jsonl").is_file()
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
 
 
 def test_a_kill_in_the_very_end_leaves_the_bundle(killer: Killer, whole: dict[str, Any]) -> None:
@@ -279,7 +279,7 @@ def test_killed_while_an_older_bundle_is_replaced(number: int, killer: Killer, w
     (out / "bundle.json").write_text("an older one", encoding="utf-8")
     killer.chain(out, ("step", 3, "after"), ("rename", number, "after"), force=True)
     assert content(out) == whole
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
 
 
 def test_killed_at_any_time(killer: Killer, whole: dict[str, Any]) -> None:
@@ -336,7 +336,7 @@ def test_other_rows_begin_anew_beside_the_old_run(killer: Killer, whole: dict[st
     assert killer.fit(out, rows=fewer) == 0, said(out)
     assert "goes on after step 5" in said(out)
     assert content(out) == content(other) != whole
-    assert left(out) == ["lock", "run.jsonl"], "what the other one kept goes with a release"
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"], "what the other one kept goes with a release"
 
 
 @pytest.mark.parametrize("setting", [{"fit.learning_rate": 1e-3}, {"seed": 1}])
@@ -385,7 +385,7 @@ def test_a_refusal_is_an_end_too(killer: Killer) -> None:
     assert killer.fit(out, settings=gate) == 3, said(out)
     assert not out.exists()
     assert (killer.folder / "refused.refused" / "bundle.json").is_file()
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
 
 
 def test_ctrl_c_twice_keeps_the_work_and_says_so(killer: Killer, whole: dict[str, Any]) -> None:
@@ -402,7 +402,7 @@ def test_ctrl_c_once_ships_the_best_so_far_and_keeps_no_work(killer: Killer, who
     assert killer.fit(out, ("step", 8, "before", "SIGINT")) == 0, said(out)
     assert json.loads((out / "bundle.json").read_text(encoding="utf-8"))["method"]["stopped"] == "interrupted"
     assert content(out) != whole
-    assert left(out) == ["lock", "run.jsonl"]
+    assert left(out) == ["lock", "run.jsonl", "train.jsonl"]
 
 
 def test_killed_after_ctrl_c_the_whole_training_is_made(killer: Killer, whole: dict[str, Any]) -> None:

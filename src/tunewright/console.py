@@ -12,14 +12,14 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Listener
 from tunewright.core.types import Finding
 from tunewright.data import dataset
-from tunewright.data.check import Issue
+from tunewright.data.issues import Issue
 
 out = Console(highlight=False, soft_wrap=True)
 error = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,7 +35,7 @@ def progress(*, quiet: bool) -> Iterator[Listener]:
             TextColumn("  {task.description}"),
             BarColumn(),
             TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
+            TextColumn("[cyan]{task.fields[left]}[/]"),
         )
         with Progress(*columns, console=error, transient=True) as bars:
             yield _Bars(bars)
@@ -49,6 +49,7 @@ class _Bars:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._stages: dict[str, TaskID] = {}
+        self._begun = 0.0, 0.0
 
     def __call__(self, record: dict[str, Any]) -> None:
         if record["event"] != "progress":
@@ -58,14 +59,47 @@ class _Bars:
         stage, share = record["stage"], record["share"]
         if stage not in self._stages:
             self._clear()
-            self._stages[stage] = self._bars.add_task(stage, total=1.0, detail="")
-        detail = f"loss {record['loss']:.3f}" if "loss" in record else f"{share:.0%}"
-        self._bars.update(self._stages[stage], completed=share, detail=detail)
+            self._stages[stage] = self._bars.add_task(stage, total=1.0, detail="", left="")
+            self._begun = record["seconds"], share
+        left = record.get("left_seconds", self._left_seconds(record["seconds"], share))
+        shown = f"{_clock(left)} left" if left is not None else ""
+        self._bars.update(self._stages[stage], completed=share, detail=_detail(record), left=shown)
+
+    def _left_seconds(self, seconds: float, share: float) -> float | None:
+        """Until a stage is done that does not say so itself, at the speed since its bar is there."""
+        begun, done = self._begun
+        return (1 - share) * (seconds - begun) / (share - done) if share > done else None
 
     def _clear(self) -> None:
         for one in self._stages.values():
             self._bars.remove_task(one)
         self._stages.clear()
+
+
+def _detail(record: Mapping[str, Any]) -> str:
+    """Loss, metric so far and speed of a training; of other stages the share.
+
+    >>> _detail({"loss": 1.25, "metric": "accuracy", "best": 0.5, "cost_per_second": 9120, "unit": "tokens"})
+    'loss 1.250  accuracy 0.5000  9,120 tokens/s'
+    """
+    if "loss" not in record:
+        return f"{record['share']:.0%}"
+    pieces = [f"loss {record['loss']:.3f}"]
+    if "best" in record:
+        pieces.append(f"{record['metric']} {record['best']:.4f}")
+    if "cost_per_second" in record:
+        pieces.append(f"{record['cost_per_second']:,} {record['unit']}/s")
+    return "  ".join(pieces)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds; hours where there are some.
+
+    >>> _clock(75), _clock(3675)
+    ('1:15', '1:01:15')
+    """
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def _line(record: dict[str, Any]) -> None:
@@ -76,7 +110,8 @@ def _line(record: dict[str, Any]) -> None:
         for issue in record["issues"]:
             error.print(f"[yellow]note[/]  {_escaped(_issue_said(issue))}")
     elif event == "result":
-        error.print(f"[bold]{record['metric']}[/] {_measured(record)}")
+        name = f"{record['target']}.{record['metric']}" if "target" in record else record["metric"]
+        error.print(f"[bold]{_escaped(name)}[/] {_measured(record)}")
     elif event == "tuned":
         _trials(record)
     elif "say" in record:
@@ -106,7 +141,7 @@ def _settings(settings: Mapping[str, Sequence[Any]]) -> None:
 
 def issues(found: Sequence[Issue], *, json: bool) -> None:
     """The table of ``check``; raises the first one that stops a fit."""
-    from tunewright.data.check import stop_if_needed
+    from tunewright.data.issues import stop_if_needed
 
     if json:
         print_json([vars(issue) for issue in found])
@@ -130,7 +165,7 @@ def findings(found: Sequence[Finding], *, json: bool) -> None:
     if json:
         print_json({"findings": [finding.record() for finding in found]})
         return
-    names = [f"{one.metric} ({one.slice})" if one.slice else one.metric for one in found]
+    names = [f"{one.name} ({one.slice})" if one.slice else one.name for one in found]
     width = max(map(len, names), default=0)
     for name, one in zip(names, found, strict=True):
         said = _measured(one.record()) if one.value is not None else f"[dim]{_escaped(one.note)}[/]"
@@ -146,9 +181,8 @@ def record(told: Mapping[str, Any], *, json: bool) -> None:
     for target in told["targets"]:
         count = f", {len(target['labels'])} labels" if target["labels"] else ""
         out.print(f"target   {target['name']} ({target['kind']}{count}) from {', '.join(told['inputs'])}")
-    headline = plugins.load("kinds", told["targets"][0]["kind"]).headline
-    for name in (name for name in headline if name in told["metrics"]):
-        out.print(f"{name:<16} {_measured(told['metrics'][name])}")
+    for name in (name for name in _headlines(told["targets"]) if name in told["metrics"]):
+        out.print(f"{_escaped(name):<16} {_measured(told['metrics'][name])}")
     data, fit = told["data"], told["fit"]
     counts = f"{data['train_rows']:,} training, {data['validation_rows']:,} validation, {data['test_rows']:,} test"
     out.print(f"rows     {counts}; judged on the {data['judged_on']} rows")
@@ -156,6 +190,12 @@ def record(told: Mapping[str, Any], *, json: bool) -> None:
         out.print("[yellow]training was interrupted: this is the best so far[/]")
     out.print(f"fit      {fit['seconds']:.0f} s, {fit['peak_rss_bytes'] / 1e9:.2f} GB at most, seed {fit['seed']}")
     out.print(f"digest   {told['digest']}")
+
+
+def _headlines(targets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first metrics of each target, by the names that they have in a bundle."""
+    heads = {one["name"]: plugins.load("kinds", one["kind"]).headline for one in targets}
+    return [metric if len(heads) == 1 else f"{name}.{metric}" for name, own in heads.items() for metric in own]
 
 
 def models(found: Sequence[Mapping[str, Any]], *, json: bool) -> None:

@@ -205,6 +205,9 @@ def _labels(y: Any) -> NDArray[Any]:
     """n labels that can be told apart and sorted."""
     if y is None:
         raise ValueError("TextClassifier requires y to be passed, but the target y is None")
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(f"y has {shape[1]} columns; TextClassifier learns one target, tunewright.fit several at once")
     labels = np.asarray(column_or_1d(y, warn=True))
     missing = ~np.isfinite(labels) if labels.dtype.kind == "f" else np.array([label is None for label in labels], bool)
     if missing.any():

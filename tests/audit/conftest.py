@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tunewright.audit import Context
+from tunewright.audit import Context, Folds
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
@@ -41,6 +42,13 @@ def noisy(request: pytest.FixtureRequest) -> Context:
 
 
 def make_noisy(kind: str, n: int = 400) -> Context:
+    """With the same answers as those of four folds, too."""
+    plain = _noisy(kind, n)
+    fold = np.arange(n) % 4 + 1
+    return replace(plain, folds=Folds(plain.decided, plain.truth, fold, (300,) * 4, ("probe",) * 4, 4))
+
+
+def _noisy(kind: str, n: int) -> Context:
     draw = np.random.default_rng(7)
     more = {
         "inputs": {"text": [f"<b>secret</b> words of row {at}" for at in range(n)]},

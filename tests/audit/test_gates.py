@@ -52,6 +52,52 @@ def test_several_gates_on_one_finding_are_joined_and_all_must_hold() -> None:
     assert missed(judged) == [judged[0]]
 
 
+SEVERAL = [
+    Finding("accuracy", "accuracy", 0.9, 0.8, 0.95, 100, target="intent"),
+    Finding("accuracy", "accuracy", 0.7, 0.6, 0.8, 100, slice="without leaked rows", target="intent"),
+    Finding("accuracy", "accuracy", 0.6, 0.5, 0.7, 80, target="tone"),
+    Finding("accuracy", "r2", None, note="not run, because there are no rows", target="stars"),
+]
+
+
+@pytest.mark.parametrize(
+    ("gate", "limit", "on", "passed"),
+    [
+        ("intent.accuracy", ">= 0.8", [0], [True]),
+        ("tone.accuracy", ">= 0.8", [2], [False]),
+        ("accuracy", ">= 0.8", [0, 2], [True, False]),
+        ("accuracy.accuracy.low", ">= 0.5", [0, 2], [True, True]),
+        ("tone.accuracy.accuracy.high", "<= 0.7", [2], [True]),
+        ("intent.accuracy.without leaked rows.low", ">= 0.7", [1], [False]),
+        ("stars.r2", ">= 0.1", [3], [False]),
+        ("stars.r2.without leaked rows", ">= 0.1", [3], [False]),
+    ],
+)
+def test_of_several_targets_a_gate_names_one_or_holds_for_each(
+    gate: str, limit: str, on: list[int], passed: list[bool]
+) -> None:
+    judged = judge(SEVERAL, {gate: limit})
+    assert [at for at, one in enumerate(judged) if one.limit] == on
+    assert [judged[at].passed for at in on] == passed
+
+
+def test_the_refusal_names_the_target() -> None:
+    refused = refusal(missed(judge(SEVERAL, {"accuracy": ">= 0.8", "intent.accuracy": ">= 0.95"})))
+    assert str(refused).startswith("gate intent.accuracy >= 0.95 is missed: 0.900")
+    assert "gate tone.accuracy >= 0.8 is missed: 0.600" in str(refused)
+    assert SEVERAL[0].record()["target"] == "intent"
+    assert "target" not in FINDINGS[0].record()
+
+
+def test_gates_of_several_targets_are_known_before_training() -> None:
+    kinds = {"intent": Classify, "stars": Regress}
+    check_gates({"accuracy": ">= 0.5", "stars.mae": "<= 1", "intent.ece": "<= 0.1", "accuracy.r2": ">= 0"}, kinds)
+    with pytest.raises(TunewrightError, match=r"gates\.stars\.accuracy: no audit measures this"):
+        check_gates({"stars.accuracy": ">= 0.5"}, kinds)
+    with pytest.raises(TunewrightError, match=r"→ did you mean 'stars\.mae'"):
+        check_gates({"stars.mea": "<= 1"}, kinds)
+
+
 def test_no_gates_judge_nothing() -> None:
     assert judge(FINDINGS, {}) == FINDINGS
     assert missed(FINDINGS) == []

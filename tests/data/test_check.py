@@ -11,8 +11,9 @@ import pytest
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task, parse_set, read_task
-from tunewright.data.check import TABLE, Issue, check, leaked_rows, stop_if_needed
+from tunewright.data.check import check, leaked_rows
 from tunewright.data.dataset import read
+from tunewright.data.issues import TABLE, Issue, stop_if_needed
 from tunewright.data.rows import Rows, columns_of, rows_of
 
 
@@ -268,6 +269,36 @@ def test_numbers(look: Any) -> None:
     found = look(["x,1", "y,1.0", "z,1"], wanted=task("regress"))
     assert found.said("one_class").startswith("train.csv: label has a single value in training: 1 → ")
     assert look([f"text {at},{at}" for at in range(30)], wanted=task("regress")).issues == []
+
+
+def both(tmp_path: Path, lines: Sequence[str]) -> Found:
+    targets = [{"column": "label"}, {"column": "stars", "kind": "regress"}]
+    wanted = Task.model_validate({"inputs": {"text": "text"}, "targets": targets})
+    (tmp_path / "train.csv").write_text("\n".join(["text,label,stars", *lines]) + "\n")
+    rows = rows_of(read(tmp_path / "train.csv", wanted.data, columns_of(wanted)), wanted)
+    return Found(tmp_path, check(rows, None, None, wanted))
+
+
+def test_of_several_targets_a_row_may_lack_some_but_not_all(tmp_path: Path) -> None:
+    rows = [f"{line},{at}" for at, line in enumerate(many(100))]
+    found = both(tmp_path, [*rows, "x,,3", "y,,4", "z,a,"])
+    of_label, of_stars = [str(issue) for issue in found.issues if issue.name == "part_label"]
+    assert "train.csv line 102: label has no value in 2 of 103 rows: they only teach stars → fill them" in of_label
+    assert "train.csv line 104: stars has no value in 1 of 103 rows: they only teach label" in of_stars
+    assert "empty_label" not in found
+    none = both(tmp_path, [*rows, "x,,"])
+    assert none.said("empty_label") == (
+        "train.csv line 102: label, stars are all empty or NaN → fill it, or pass --drop-empty"
+    )
+    assert none["empty_label"].level == "stop"
+    assert "part_label" not in none
+
+
+def test_of_several_targets_each_issue_names_its_own(tmp_path: Path) -> None:
+    found = both(tmp_path, [*(f"text {at},{'ab'[at % 2]},1" for at in range(100)), "x,c,1", "x,c,"])
+    assert found.said("one_class").startswith("train.csv: stars has a single value in training: 1 → ")
+    assert ": label: " in found.said("small_class")
+    assert "contradictory" not in found
 
 
 def test_issues_are_json(look: Any) -> None:

@@ -17,7 +17,7 @@ from tunewright import samples
 from tunewright.core import plugins
 from tunewright.methods import _partial, probe
 from tunewright.train.context import Context, Fitted, frozen
-from tunewright.train.loop import Course
+from tunewright.train.course import Course
 
 TEXTS = ["where is my parcel?", "please cancel the order that i placed this morning", "thanks", "我的包裹在哪里"]
 
@@ -25,12 +25,12 @@ TEXTS = ["where is my parcel?", "please cancel the order that i placed this morn
 @pytest.fixture
 def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each judgement counts as better than the one before: on a random backbone little is gained."""
-    descend, scores = _partial.descend, itertools.count()
+    take, scores = _partial.take, itertools.count()
 
-    def rising(course: Course, model: Any) -> Any:
-        return descend(replace(course, judge=lambda one: (float(next(scores)), course.judge(one)[1])), model)
+    def rising(context: Context, course: Course, model: Any) -> Any:
+        return take(context, replace(course, judge=lambda one: (float(next(scores)), course.judge(one)[1])), model)
 
-    monkeypatch.setattr(_partial, "descend", rising)
+    monkeypatch.setattr(_partial, "take", rising)
 
 
 class Other(torch.nn.Module):

@@ -13,9 +13,9 @@ from tunewright.methods import adalora
 from tunewright.methods._low_rank import put_beside
 from tunewright.methods._partial import shared
 from tunewright.train import checkpoint
+from tunewright.train.course import Model
 from tunewright.train.feed import Feed
 from tunewright.train.hand_over import to_hf
-from tunewright.train.loop import Model
 from tunewright.train.step import Piece, plain
 
 Make = Callable[..., Any]

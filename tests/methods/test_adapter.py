@@ -79,7 +79,7 @@ def test_adapters_and_norms_move_and_nothing_else(make_context: Make, last_is_be
 
 def test_another_encoder_is_refused(with_other: Make) -> None:
     problem = r"method 'adapter' does not fit backbone '.*': its encoder \(Other\) is not one of the BERT family"
-    with pytest.raises(TunewrightError, match=problem + " → use --method full"):
+    with pytest.raises(TunewrightError, match=problem + " → use --method lora or --method full"):
         adapter.fit(with_other())
 
 

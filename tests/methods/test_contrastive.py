@@ -18,7 +18,7 @@ from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_
 from tunewright.objectives.supcon import contrast
 from tunewright.train import checkpoint
 from tunewright.train.context import logits_of
-from tunewright.train.loop import Model
+from tunewright.train.course import Model
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.learning_rate": 2e-2, "fit.batch_rows": 16, "fit.average": 0.0}

@@ -98,7 +98,7 @@ def test_padding_changes_no_row(make_context: Make) -> None:
 
 
 def test_another_encoder_is_refused(with_other: Make) -> None:
-    with pytest.raises(TunewrightError, match="method 'prefix' does not fit backbone .* → use --method full"):
+    with pytest.raises(TunewrightError, match="method 'prefix' does not fit backbone .* → use --method lora or"):
         prefix.fit(with_other())
 
 

@@ -82,7 +82,7 @@ def test_the_prompt_moves_and_nothing_of_the_backbone(make_context: Make, last_i
 
 
 def test_another_encoder_is_refused(with_other: Make) -> None:
-    with pytest.raises(TunewrightError, match="method 'prompt' does not fit backbone .* → use --method full"):
+    with pytest.raises(TunewrightError, match="method 'prompt' does not fit backbone .* → use --method lora or"):
         prompt.fit(with_other())
 
 

@@ -187,7 +187,7 @@ def test_an_encoder_without_layers_is_refused(make_context: Make) -> None:
     context = make_context("classify", SETTINGS)
     context.backbone.__dict__["encoder"] = nn.Linear(2, 2)
     context.backbone.__dict__["family"] = "stripnet"
-    with pytest.raises(TunewrightError, match="'top' needs an encoder with layers, which a stripnet is not → use"):
+    with pytest.raises(TunewrightError, match="'top' needs an encoder of the BERT family, which a stripnet is not →"):
         top.fit(context)
 
 

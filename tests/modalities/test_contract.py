@@ -35,7 +35,14 @@ def ngrams(tokenizers: Mapping[str, Callable[[], Any]]) -> Example:
     return Example(plugins.load("modalities", "ngrams").learn(columns), columns, 3)
 
 
-EXAMPLES: Mapping[str, Callable[..., Example]] = {"text": text, "ngrams": ngrams}
+def text_ngrams(tokenizers: Mapping[str, Callable[[], Any]]) -> Example:
+    """The rows of ``ngrams``, some of them longer than a window."""
+    texts, words = text(tokenizers), ngrams(tokenizers)
+    modality = plugins.load("modalities", "text_ngrams")(texts.modality, words.modality)
+    return Example(modality, words.columns, 3)
+
+
+EXAMPLES: Mapping[str, Callable[..., Example]] = {"text": text, "ngrams": ngrams, "text_ngrams": text_ngrams}
 """A new modality needs one function here; everything below then covers it."""
 
 METHODS = {name for name in vars(Modality) if callable(getattr(Modality, name)) and not name.startswith("_")}

@@ -14,7 +14,7 @@ from tunewright.core import plugins
 from tunewright.heads.classify import ClassifyHead
 from tunewright.heads.multilabel import MultilabelHead
 from tunewright.heads.regress import RegressHead
-from tunewright.train.loop import Model
+from tunewright.train.course import Model
 from tunewright.train.step import Piece, plain
 
 CLASSES, ROWS, WIDTH, TOKENS = 4, 6, 8, 5

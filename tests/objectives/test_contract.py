@@ -15,7 +15,8 @@ import torch
 from tunewright.core import plugins
 from tunewright.objectives._wrapped import check
 from tunewright.train.checkpoint import Checkpoints
-from tunewright.train.loop import Model, descend
+from tunewright.train.course import Model
+from tunewright.train.loop import descend
 from tunewright.train.step import plain
 
 NAMES = plugins.names("objectives")

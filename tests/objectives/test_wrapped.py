@@ -13,9 +13,9 @@ from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task, parse_set, read_task
 from tunewright.objectives._wrapped import check, modules, wrapped
+from tunewright.train.course import Model
 from tunewright.train.feed import Feed
 from tunewright.train.learn import prepare
-from tunewright.train.loop import Model
 from tunewright.train.step import plain
 
 Make = Callable[..., Any]
@@ -66,6 +66,15 @@ def test_oversampling_needs_classes(kind: str, fine: bool) -> None:
         return
     with pytest.raises(TunewrightError, match=r"fit\.oversample = 0\.5 does not fit kind 'regress', which has no cl"):
         check(task_of("fit.oversample=0.5"), kind)
+
+
+@pytest.mark.parametrize("name", ["supcon", "mixup", "class_weight", "focal", "label_smoothing", "rdrop"])
+def test_what_looks_at_one_class_refuses_several_targets(name: str) -> None:
+    with pytest.raises(TunewrightError, match=rf"objectives\.{name} does not fit several targets → leave it out"):
+        check(task_of(f"objectives.{name}=0.5"), "several")
+    with pytest.raises(TunewrightError, match=r"fit\.oversample = 0\.5 does not fit several targets"):
+        check(task_of("fit.oversample=0.5"), "several")
+    check(task_of("objectives.fgm=0.3"), "several")
 
 
 def test_it_is_refused_before_anything_is_loaded(make_context: Make) -> None:

@@ -42,6 +42,16 @@ def test_several_columns_of_labels_and_of_text() -> None:
     assert task.targets[0].kind == "multilabel"
 
 
+def test_targets_are_named_by_their_columns() -> None:
+    task, sources = describe(text="t", target=["intent", "stars:regress", "a:b:multilabel"])
+    told = [(one.name, one.column, one.kind, one.weight) for one in task.targets]
+    assert told == [
+        ("intent", "intent", "classify", 1.0), ("stars", "stars", "regress", 1.0), ("a:b", "a:b", "multilabel", 1.0)
+    ]  # fmt: skip
+    assert sources["targets.1.kind"] == "flag"
+    assert describe(text="t", target="intent")[0] == describe(text="t", label="intent")[0]
+
+
 @pytest.mark.parametrize(
     ("named", "problem"),
     [
@@ -50,7 +60,11 @@ def test_several_columns_of_labels_and_of_text() -> None:
         ({"text": "t", "label": "a", "kind": "regres"}, "there is no kind 'regres' → did you mean 'regress'"),
         ({"text": "t", "label": "a", "settings": {"fit.method": "ful"}}, "no method 'ful' → did you mean 'full'"),
         ({"text": "t", "label": "a", "settings": {"fit.method": "x"}}, "no method 'x' → use one of: adalora"),
-        ({"text": "t", "label": "a", "settings": {"targets.1.column": "b"}}, "the task has 2 targets"),
+        ({"text": "t", "label": "a", "settings": {"targets.1.kind": "regress"}}, "target 'labels' names no column"),
+        ({"text": "t", "target": "a:regres"}, "there is no kind 'regres' → write COLUMN:KIND; did you mean 'regress'"),
+        ({"text": "t", "target": ":regress"}, "--target ':regress' names no column"),
+        ({"text": "t", "target": ["a", "b"], "label": "c"}, "--target stands beside --label or --kind"),
+        ({"text": "t", "target": ["a", "a:regress"]}, "two targets are named 'a'"),
     ],
 )
 def test_what_cannot_be_fitted_is_told_at_once(named: dict[str, object], problem: str) -> None:

@@ -22,7 +22,7 @@ from tunewright.core.errors import GateMissed, TunewrightError
 from tunewright.core.run import Run
 from tunewright.pipeline.parts import read_parts
 from tunewright.pipeline.tasks import describe
-from tunewright.pipeline.tune import Tuned, trials
+from tunewright.pipeline.tune import Tuned, hands
 from tunewright.pipeline.tune.measure import OBJECTIVES, measured
 from tunewright.pipeline.tune.trials import Clock, _Cut, _Given, _heard
 
@@ -70,7 +70,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
                 raise Killed
             return measured(*arguments)
 
-        monkeypatch.setattr(trials, "measured", dying)
+        monkeypatch.setattr(hands, "measured", dying)
         return begun
 
     arm.error = Killed  # type: ignore[attr-defined]

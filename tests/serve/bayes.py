@@ -67,7 +67,7 @@ class BayesPredictor:
     def kinds(self) -> dict[str, Kind]:
         return {name: model.kind for name, model in self.models.items()}
 
-    def answers(self, inputs: Sequence[Any], top: int = 0) -> dict[str, list[Any]]:
+    def answers(self, inputs: Sequence[Any], top: int = 0, targets: Any = None) -> dict[str, list[Any]]:
         self.calls += 1
         columns = list(self.manifest.inputs)
         texts = [" ".join(row[name] for name in columns) if isinstance(row, Mapping) else row for row in inputs]
@@ -76,7 +76,7 @@ class BayesPredictor:
             raise RuntimeError("the secret text is: broken")
         if "refused" in texts:
             raise TunewrightError(f"row {texts.index('refused')}: it is refused", "send another one")
-        return {name: self._answers(model, texts, top) for name, model in self.models.items()}
+        return {name: self._answers(self.models[name], texts, top) for name in targets or self.models}
 
     def _answers(self, model: Bayes, texts: Sequence[str], top: int) -> list[Any]:
         found = model.kind.decode(model.logits(texts), top)

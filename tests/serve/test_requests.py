@@ -37,6 +37,36 @@ def piece(body: bytes, more: bool = True) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
+@pytest.mark.parametrize(
+    ("body", "problem", "remedy"),
+    [
+        (
+            b'{"inputs": [], "targets": "tone"}',
+            '"targets" is no list of names',
+            'send for example "targets": ["intent"]',
+        ),
+        (b'{"inputs": [], "targets": []}', '"targets" is no list of names', 'send for example "targets": ["intent"]'),
+        (b'{"inputs": [], "targets": ["tune"]}', "there is no target", "did you mean 'tone'?"),
+    ],
+)
+def test_targets_that_cannot_be_answered(body: bytes, problem: str, remedy: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse(body, {"text": "text"}, Limits(), ("intent", "tone"))
+    assert refused.value.problem.startswith(problem)
+    assert refused.value.remedy == remedy
+
+
+def test_only_bundles_with_several_targets_know_the_field() -> None:
+    body = b'{"inputs": [], "targets": ["tone", "intent", "tone"]}'
+    assert parse(body, {"text": "text"}, Limits(), ("intent", "tone")).targets == ["intent", "tone"]
+    assert parse(b'{"inputs": []}', {"text": "text"}, Limits(), ("intent", "tone")).targets is None
+    with pytest.raises(Refusal, match="unknown field"):
+        parse(body, {"text": "text"}, Limits(), ("intent",))
+    assert "targets" not in schema({"text": "text"}, Limits(), ("intent",))["properties"]
+    asked = schema({"text": "text"}, Limits(), ("intent", "tone"))["properties"]["targets"]
+    assert asked["items"] == {"enum": ["intent", "tone"]}
+
+
 def test_pieces_are_joined() -> None:
     assert read([piece(b"abcde"), piece(b"fghij", more=False)]) == (b"abcdefghij", 2)
 

@@ -147,6 +147,20 @@ def test_what_a_kill_left_half_written_is_never_read(cache: Cache, place: str) -
     assert [one.suffix for one in files(cache)] == [".npy"]
 
 
+def test_two_processes_may_fill_the_same_array(cache: Cache, run: Told, place: str) -> None:
+    """The second begins and ends while the first is at it."""
+    other = Cache(cache.folder, run, cache.about)
+
+    def fill(write: Write) -> None:
+        write(0, ROWS[:3])
+        np.testing.assert_array_equal(filled(other, Computing()), ROWS)
+        write(3, ROWS[3:])
+
+    np.testing.assert_array_equal(filled(cache, fill), ROWS)
+    np.testing.assert_array_equal(filled(cache, None), ROWS)
+    assert [one.suffix for one in files(cache)] == [".npy"]
+
+
 def test_what_fails_while_it_is_computed_leaves_nothing(cache: Cache, place: str) -> None:
     def fails(write: Write) -> None:
         write(0, ROWS[:2])

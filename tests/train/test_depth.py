@@ -10,8 +10,9 @@ import torch
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import read_task
+from tunewright.train.course import Model, decayed
 from tunewright.train.depth import by_depth, depths
-from tunewright.train.loop import Model, decayed, descend
+from tunewright.train.loop import descend
 
 Make = Callable[..., Any]
 

@@ -187,7 +187,7 @@ def test_graphs_say_what_the_model_says(make_context: Make, tmp_path: Path, trac
         atol=1e-5,
     )
     np.testing.assert_allclose(np.stack(pieces["embed"]), context.validation_embeddings, atol=1e-5)
-    facts = same_numbers(context, fitted, runner, windows, pieces["head.y"])
+    facts = same_numbers(context, fitted, runner, windows, pieces)
     assert facts["largest_difference"] < TOLERANCE
     assert facts["rows"] == 40
 
@@ -196,7 +196,7 @@ def test_a_graph_that_fails_under_padding_only_is_found(make_context: Make, tmp_
     context = make_context()
     fitted, runner = exported(context, tmp_path / "graphs")
     windows = context.validation.windows
-    pieces = runner.run(windows, ["head.y"])["head.y"]
+    pieces = runner.run(windows, ["head.y"])
     honest = runner.run
 
     def careless(windows: Windows, names: list[str], batches: Any = None) -> dict[str, list[Any]]:

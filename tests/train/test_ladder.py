@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from statistics import NormalDist
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 from tunewright.core import plugins
+from tunewright.core.journal import read_journal
 from tunewright.methods import probe
 from tunewright.train import ladder
 from tunewright.train.context import Fitted
@@ -165,8 +167,30 @@ def test_an_unknown_method_is_named(make_context: Make) -> None:
 
 def test_rungs_are_plain_records(make_context: Make) -> None:
     _, (words, rung) = climb(make_context("regress", {"fit.method": "probe"}))
-    told = {"method", "score", "error", "seconds", "size_bytes", "gain", "low", "kept", "facts"}
+    told = {"method", "score", "error", "seconds", "size_bytes", "peak_rss_bytes", "gain", "low", "kept", "facts"}
     assert vars(rung).keys() == vars(words).keys() == told
     assert isinstance(rung.score, float)
     assert rung.size_bytes > words.size_bytes > 0
     assert rung.error > 0
+
+
+def test_each_rung_is_journaled_with_its_cost_and_has_a_peak_of_memory_of_its_own(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(context: Any) -> Fitted:
+        block = np.ones(200 * 2**20 // 8)
+        time.sleep(0.15)
+        del block
+        return said_of(context, 0)
+
+    context = context_of(make_context, monkeypatch, lexical=large, full=lambda context: turned(context, 3, 0))
+    _, rungs = climb(context)
+    assert rungs[0].peak_rss_bytes > rungs[1].peak_rss_bytes + 100 * 2**20, "the first one's peak is not the second's"
+    told = [one for one in read_journal(context.run.journal.path) if one["event"] == "rung"]
+    assert [one["method"] for one in told] == ["lexical", "probe", "full"]
+    for record, rung in zip(told, rungs, strict=True):
+        assert record["peak_rss_bytes"] == rung.peak_rss_bytes > 50 * 2**20
+        assert (record["score"], record["kept"], record["low"]) == (rung.score, rung.kept, rung.low)
+        assert record["took_seconds"] == pytest.approx(rung.seconds, abs=1e-3)
+        assert record["trainable_parameters"] == rung.facts.get("trainable_parameters")
+    assert told[1]["trainable_parameters"] == 4 * 33, "of the probe: a weight per class and number, and a bias"

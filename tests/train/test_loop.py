@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from tunewright.core import run as run_module
+from tunewright.core.journal import read_journal
+from tunewright.core.run import Run
 from tunewright.train import moving
+from tunewright.train.course import Model, decayed
 from tunewright.train.feed import Feed
-from tunewright.train.loop import Model, decayed, descend
+from tunewright.train.loop import descend
 from tunewright.train.moving import Moving, share_kept
 from tunewright.train.plan import Plan
 from tunewright.train.step import Piece, plain
@@ -243,3 +246,46 @@ def test_batches_hold_rows_of_like_length_and_change_from_epoch_to_epoch(make_co
     cost = examples.windows.cost
     spread = np.mean([np.std(cost[batch]) for batch in one])
     assert spread < 0.5 * np.std(cost)
+
+
+def test_the_time_left_is_that_of_the_steps_or_of_the_minutes(clock: SimpleNamespace, tmp_path: Path) -> None:
+    made = Plan(100, 0.1, 0.1, Run(tmp_path, tmp_path / "out", 5))
+    clock.now = 30.0
+    assert made.left_seconds(10) == pytest.approx(270.0), "90 steps of 3 seconds, and 270 seconds of the minutes"
+    assert made.left_seconds(20) == pytest.approx(80 * 1.5)
+    assert made.left_seconds(1) == pytest.approx(270.0), "not the 2,970 seconds of the steps"
+    assert made.left_seconds(100) == 0.0
+    clock.now = 400.0
+    assert made.left_seconds(50) == 0.0
+
+
+def test_the_journal_holds_the_whole_training(make_context: Make, clock: SimpleNamespace) -> None:
+    """The first step has a line at once; then ten make an epoch, before whose judgement the rest is told."""
+    context = make_context("classify", LEARNING | {"fit.minutes": 60})
+    at_each_step(context, lambda step: setattr(clock, "now", clock.now + 1.0))
+    best, facts = descended(context)
+    records = read_journal(context.run.journal.path)
+    assert [(one["event"], one["step"]) for one in records] == [
+        *(("begin", 0), ("step", 1)),
+        *((event, step) for step in (10, 20, 30) for event in ("step", "epoch")),
+    ]
+    begin, steps = records[0], [one for one in records if one["event"] == "step"]
+    assert (begin["method"], begin["course"], begin["step"], begin["steps"]) == ("full", "full", 0, 30)
+    assert (begin["metric"], begin["unit"]) == (context.kind.headline[0], "tokens")
+    assert begin["trainable_parameters"] == facts["trainable_parameters"]
+    assert [begin["score"], *(one["score"] for one in records if one["event"] == "epoch")] == best.scores
+    assert [one["step"] for one in records if one["event"] == "epoch"] == [10, 20, 30]
+    assert records[-1]["best"] == best.score
+    plan = Plan(30, 3e-3, 0.1, context.run)
+    assert [one["learning_rate"] for one in steps] == pytest.approx([plan.rate(one["step"] - 1) for one in steps])
+    assert all(one["loss"] > 0 and one["cost_per_second"] > 0 for one in steps)
+
+
+def test_a_second_training_by_one_method_is_told_apart(make_context: Make) -> None:
+    context = make_context("classify", LEARNING | {"fit.epochs": 1})
+    for _ in range(2):
+        descended(context)
+    assert [one["course"] for one in read_journal(context.run.journal.path) if one["event"] == "epoch"] == [
+        "full",
+        "full-2",
+    ]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunewright.train.loop import Model, descend
+from tunewright.train.course import Model
+from tunewright.train.loop import descend
 from tunewright.train.repeats import repeats
 
 TRUTH = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [50, 7, 1, 20]))

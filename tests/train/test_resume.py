@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from tunewright.core import run as run_module
+from tunewright.core.journal import read_journal
+from tunewright.report.curves import curves
 from tunewright.train import checkpoint, loop
 from tunewright.train.checkpoint import Checkpoints
-from tunewright.train.loop import Model, descend
+from tunewright.train.course import Model
+from tunewright.train.loop import descend
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.epochs": 3, "fit.learning_rate": 3e-3, "fit.batch_rows": 16, "fit.average": 0.0, "fit.patience": 9}
@@ -80,6 +83,14 @@ def in_pieces(make: Callable[[], Any], cuts: Callable[[int], int]) -> tuple[Simp
             return trained(context), [made(one) for one in contexts]
         except Cut:
             assert len(contexts) < 50, "it does not come to an end"
+
+
+def test_several_targets_go_on_with_the_same_bits(make_context: Make) -> None:
+    whole = trained(make_context("several", SETTINGS))
+    pieces, steps = in_pieces(lambda: make_context("several", SETTINGS), lambda number: 4)
+    assert len(steps) > 2
+    assert same(pieces, whole)
+    assert whole.best.step > 0
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
@@ -282,3 +293,22 @@ def test_another_number_of_threads_is_said(threads: int, make_context: Make, mon
     (said,) = [record["say"] for record in again.run.told if record["event"] == "resumed"]
     assert said.startswith("full: goes on after step 2, from the last checkpoint")
     assert ("with 2 threads instead of 1 the last bits of the weights differ" in said) is (threads == 2)
+
+
+def test_the_journal_goes_on_and_tells_from_where(make_context: Make) -> None:
+    """Cut after step 7, with a checkpoint after step 6: that step is made and told once more."""
+    first, again = make_context("classify", SETTINGS), make_context("classify", SETTINGS)
+    cut_at(first, 7)
+    with pytest.raises(Cut):
+        trained(first)
+    again.run.work = first.run.work
+    with open(again.run.journal.path, "ab") as file:
+        file.write(b'{"event": "step", "seconds": 1.0, "meth')
+    whole = trained(again)
+    records = read_journal(again.run.journal.path)
+    assert [one["step"] for one in records if one["event"] == "begin"] == [0, 6]
+    (curve,) = curves(records, again.run.work.name)
+    assert [value for _, value in curve["score"]] == whole.best.scores
+    steps = [step for step, _ in curve["loss"]]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS

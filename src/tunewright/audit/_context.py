@@ -21,6 +21,26 @@ def row_place(row: int) -> str:
 
 
 @dataclass(frozen=True)
+class Folds:
+    """What cross-validation answered: every row decided by a fit that had not seen it.
+
+    decided, truth : (n, ...), in the kind's own coding
+    fold : int64 (n,), numbers from 1 on
+    learnt, methods : of each fold, how many rows its fit learned from and by which method
+    asked : how many folds there were to be
+    instead : there is no test part, so these rows stand for it
+    """
+
+    decided: Any
+    truth: Any
+    fold: Any
+    learnt: tuple[int, ...]
+    methods: tuple[str, ...]
+    asked: int
+    instead: bool = False
+
+
+@dataclass(frozen=True)
 class Context:
     """Everything but ``kind`` may be None; an audit lists in its ``NEEDS`` what it cannot do without.
 
@@ -31,6 +51,7 @@ class Context:
     leaked : bool (n,), rows whose input occurs in the training rows
     train_truth : the training rows' truth, for what a constant answer would reach
     predictor : the loaded bundle, or anything that answers like it
+    folds : what cross-validation answered
     """
 
     kind: Kind
@@ -42,6 +63,7 @@ class Context:
     leaked: Any = None
     train_truth: Any = None
     predictor: Any = None
+    folds: Folds | None = None
 
     @property
     def rows(self) -> int:

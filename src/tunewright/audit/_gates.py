@@ -23,8 +23,9 @@ def judge(findings: Sequence[Finding], gates: Mapping[str, str]) -> list[Finding
     """The findings, with ``limit`` and ``passed`` on those that gates name.
 
     A gate is named ``METRIC`` or ``AUDIT.METRIC``, then ``.SLICE`` for a part of the rows, then ``.low`` or ``.high``
-    for an end of the interval. Several gates on one finding are joined: ``>= 0.9, low >= 0.88``. A gate on a finding
-    without a value is missed.
+    for an end of the interval. Where there are several targets, ``TARGET.`` before it names one of them; without it the
+    gate holds for each that has such a finding. Several gates on one finding are joined: ``>= 0.9, low >= 0.88``. A
+    gate on a finding without a value is missed.
 
     Raises
     ------
@@ -34,8 +35,8 @@ def judge(findings: Sequence[Finding], gates: Mapping[str, str]) -> list[Finding
     places = _places(findings)
     limits: dict[int, list[str]] = {}
     for name, limit in gates.items():
-        at, bound = _find(name, places, findings)
-        limits.setdefault(at, []).append(f"{bound} {_tidy(limit)}".strip())
+        for at, bound in _find(name, places, findings):
+            limits.setdefault(at, []).append(f"{bound} {_tidy(limit)}".strip())
     return [_judged(finding, limits[at]) if at in limits else finding for at, finding in enumerate(findings)]
 
 
@@ -44,10 +45,10 @@ def missed(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.passed is False]
 
 
-def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind]) -> None:
+def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str, Kind | type[Kind]]) -> None:
     """Before minutes of training: does some audit give a finding for every gate?
 
-    kind : one that has learned, or the class before it learns anything
+    kind : one that has learned, or the class before it learns anything; of several targets, by their names
 
     Raises
     ------
@@ -55,12 +56,20 @@ def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind]) -> None:
         No audit gives a metric of that name (with the nearest one). Where an audit does not say what it gives, nothing
         is raised.
     """
-    some = _some(kind) if isinstance(kind, type) else kind
-    if some is None or any(not hasattr(load("audits", name), "metrics") for name in names("audits")):
+    kinds = kind if isinstance(kind, Mapping) else {"": kind}
+    some = {target: _some(one) if isinstance(one, type) else one for target, one in kinds.items()}
+    if None in some.values() or any(not hasattr(load("audits", name), "metrics") for name in names("audits")):
         return
-    given = {name: promised(name, some) for name in names("audits")}
-    known = [metric for metrics in given.values() for metric in metrics]
-    spelled = known + [f"{name}.{metric}" for name, metrics in given.items() for metric in metrics]
+    known, spelled = [], []
+    for target, one in some.items():
+        given = {name: promised(name, one) for name in names("audits")} if one is not None else {}
+        plain = [metric for metrics in given.values() for metric in metrics]
+        full = plain + [f"{name}.{metric}" for name, metrics in given.items() for metric in metrics]
+        known += [metric for metric in plain if metric not in known]
+        if len(some) > 1:
+            known += [f"{target}.{metric}" for metric in plain]
+            full += [f"{target}.{name}" for name in full]
+        spelled += full
     for gate in gates:
         if not any(gate == one or gate.startswith(f"{one}.") for one in spelled):
             raise TunewrightError(f"gates.{gate}: no audit measures this", nearest(gate, known))
@@ -71,7 +80,7 @@ def verdicts(finding: Finding) -> list[tuple[str, str, bool]]:
     found = []
     for part in finding.limit.split(", ") if finding.limit else ():
         bound, limit = part.split(" ", 1) if part[0].isalpha() else ("", part)
-        name = ".".join(filter(None, (finding.metric, finding.slice, bound)))
+        name = ".".join(filter(None, (finding.name, finding.slice, bound)))
         found.append((name, limit, _holds(finding, bound, limit)))
     return found
 
@@ -132,28 +141,47 @@ def _places(findings: Sequence[Finding]) -> dict[str, list[Place]]:
     places: dict[str, list[Place]] = {}
     for at, finding in enumerate(findings):
         part = f".{finding.slice}" if finding.slice else ""
-        for head in dict.fromkeys((finding.metric, f"{finding.audit}.{finding.metric}")):
+        for head in _heads(finding):
             for bound in ("", "low", "high"):
                 places.setdefault(f"{head}{part}{f'.{bound}' if bound else ''}", []).append((at, bound))
     return places
 
 
-def _find(name: str, places: Mapping[str, list[Place]], findings: Sequence[Finding]) -> Place:
-    found = places.get(name) or [(at, "") for at, one in enumerate(findings) if _may_have_given(one, name)][:1]
+def _heads(finding: Finding) -> list[str]:
+    """How a gate may name it: by metric, or by audit and metric, each with and without its target."""
+    heads = dict.fromkeys((finding.metric, f"{finding.audit}.{finding.metric}"))
+    return [*heads, *(f"{finding.target}.{head}" for head in heads if finding.target)]
+
+
+def _find(name: str, places: Mapping[str, list[Place]], findings: Sequence[Finding]) -> list[Place]:
+    """What a gate is on: one place of each target that it may mean."""
+    found = places.get(name) or _one_each(_silent(name, findings), findings)
     if not found:
-        plain = {".".join(filter(None, (one.metric, one.slice))) for one in findings}
+        plain = {".".join(filter(None, (one.name, one.slice))) for one in findings}
         raise TunewrightError(f"gates.{name}: no audit measures this", nearest(name, plain))
-    if len(found) > 1:
+    if len(found) > len(_one_each(found, findings)):
         audits = [findings[at].audit for at, _ in found]
         problem = f"gates.{name}: several audits measure this: {', '.join(audits)}"
         raise TunewrightError(problem, f"write {audits[0]}.{name}")
-    return found[0]
+    return found
+
+
+def _silent(name: str, findings: Sequence[Finding]) -> list[Place]:
+    """Findings without a value that a gate may mean; those of the target that it names, if it names one."""
+    found = [at for at, one in enumerate(findings) if _may_have_given(one, name)]
+    named = [at for at in found if findings[at].target and name.startswith(f"{findings[at].target}.")]
+    return [(at, "") for at in named or found]
+
+
+def _one_each(places: Sequence[Place], findings: Sequence[Finding]) -> list[Place]:
+    """The first place of each target."""
+    return list({findings[at].target: (at, bound) for at, bound in reversed(places)}.values())[::-1]
 
 
 def _may_have_given(finding: Finding, gate: str) -> bool:
     """An audit that did not run may be the one that a gate means: then the gate is missed, not unknown."""
     silent = finding.value is None and bool(finding.note)
-    heads = (f"{finding.metric}.", f"{finding.audit}.{finding.metric}.")
+    heads = tuple(f"{head}." for head in _heads(finding))
     return silent and (finding.metric == finding.audit or gate.startswith(heads))
 
 

@@ -24,11 +24,12 @@ WORDS = {
     "leaked": "it is not known which rows occur in training",
     "train_truth": "the labels of the training rows are not at hand",
     "predictor": "there is no model at hand to ask",
+    "folds": "there was no cross-validation",
 }
 
 
 def audit(context: Context, only: Iterable[str] | None = None) -> list[Finding]:
-    """Findings of all audits that suit the kind, or of those named.
+    """Findings of all audits that suit the kind, or of those named; one that is ``ON_REQUEST`` has to be named.
 
     An audit whose needs are not met, or that raises, gives findings without a value and a note that says why.
 
@@ -59,6 +60,8 @@ def suits(plugin: ModuleType, kind: Kind) -> bool:
 def _one(name: str, context: Context, named: bool) -> list[Finding]:
     try:
         plugin = load("audits", name)
+        if not named and getattr(plugin, "ON_REQUEST", False):
+            return []
         if not suits(plugin, context.kind):
             wanted = ", ".join(sorted(plugin.KINDS))
             return [_silent(name, name, f"not run, because it is for {wanted}")] if named else []

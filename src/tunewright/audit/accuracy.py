@@ -17,28 +17,25 @@ rows of up to 1,000 draws (Efron & Tibshirani 1993, An Introduction to the Boots
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from tunewright.audit._context import Context
-from tunewright.audit._intervals import BOOTSTRAP, WILSON, Interval, bias_corrected, bootstrap, wilson
+from tunewright.audit._intervals import WILSON, Interval, wilson
+from tunewright.audit._measured import SHARES, measured, names
 from tunewright.core.types import Array, Finding, Kind
 
 NEEDS = frozenset({"logits", "truth"})
 KINDS = None
 REMEDY = "try --method full with more --minutes, or label more rows like those that are answered wrongly"
 
-SHARES = frozenset({"accuracy", "subset_accuracy", "exact_match"})
-"""Metrics that are a share of rows, for which Wilson's interval holds."""
-
 CLEAN = "without leaked rows"
 
 
 def metrics(kind: Kind) -> tuple[str, ...]:
     """The metrics of the kind, and the baseline of the first one."""
-    return (*_names(kind), f"baseline.{kind.headline[0]}")
+    return (*names(kind), f"baseline.{kind.headline[0]}")
 
 
 def run(context: Context) -> list[Finding]:
@@ -47,40 +44,8 @@ def run(context: Context) -> list[Finding]:
     return [*everything, *_without_leaked(context, everything), _baseline(context)]
 
 
-def _names(kind: Kind) -> tuple[str, ...]:
-    """All metric names of a kind, found by letting it judge two rows against themselves."""
-    try:
-        two = kind.decide(np.zeros((2, kind.size), np.float32))
-        return tuple(kind.metrics(two, two))
-    except (AttributeError, IndexError, TypeError, ValueError):  # a kind whose rows are not one vector each
-        return tuple(kind.headline)
-
-
 def _measure(context: Context, index: Array) -> list[Finding]:
-    decided, truth = context.decided[index], context.truth[index]
-    judge, n = context.kind.metrics, len(index)
-    values = judge(decided, truth)
-    drawn = bootstrap(lambda rows: judge(decided[rows], truth[rows]), n, context.seed, np.size(truth))
-    alike = bool(context.kind.labels) and _alike(decided, truth)
-    return [_finding(name, value, drawn[name], n, alike) for name, value in values.items()]
-
-
-def _alike(decided: Array, truth: Array) -> bool:
-    """Whether every row is decided as it is true; a row may be an array of its own length."""
-    if truth.dtype == object:
-        return all(np.array_equal(one, other) for one, other in zip(decided, truth, strict=True))
-    return bool(np.all(decided == truth))
-
-
-def _finding(name: str, value: float, drawn: Array, n: int, alike: bool) -> Finding:
-    """``alike``: no row is wrong, so there is nothing to draw and the bootstrap would give an interval of width 0."""
-    if not math.isfinite(value):
-        return Finding("accuracy", name, None, n=n, note="not defined on these rows")
-    if name in SHARES or (alike and value in (0.0, 1.0)):
-        low, high = wilson(value * n, n)
-        return Finding("accuracy", name, value, low, high, n, source=WILSON)
-    low, high = bias_corrected(value, drawn)
-    return Finding("accuracy", name, value, low, high, n, source=f"{BOOTSTRAP}; {len(drawn)} draws")
+    return measured("accuracy", context.kind, context.decided[index], context.truth[index], context.seed)
 
 
 def _without_leaked(context: Context, everything: list[Finding]) -> list[Finding]:

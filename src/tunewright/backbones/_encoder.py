@@ -7,13 +7,14 @@ general one, and its graph exports with every tensor stored as it is trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from tunewright.backbones._dropout import dropout
 
@@ -79,7 +80,12 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Token ids → token states."""
+    """Token ids → token states.
+
+    recompute : see ``through``
+    """
+
+    recompute: bool = False
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -109,13 +115,31 @@ class Encoder(nn.Module):
         flat = self.norm(states).view(rows * tokens, self.width)
         flat = dropout(flat, self.shape.dropout, self.training)
         bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
-        for layer in islice(self.layers, depth):
-            flat = layer(flat, bias)
+        flat = through(islice(self.layers, depth), flat, bias, self.recompute)
         return flat.view(rows, tokens, self.width), mask
 
 
+def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:
+    """One layer after the other; flat : (b * t, d), bias : (b, 1, 1, t).
+
+    recompute : keep the states between the layers alone and compute each layer again on the way back, with the same
+        draws. Source: Chen et al. 2016, Training deep nets with sublinear memory cost.
+    """
+    for layer in layers:
+        if recompute and torch.is_grad_enabled():
+            flat = checkpoint(layer, flat, bias, use_reentrant=False)
+        else:
+            flat = layer(flat, bias)
+    return flat
+
+
 class UpperLayers(nn.Module):
-    """The layers of an encoder above ``depth``, shared with it."""
+    """The layers of an encoder above ``depth``, shared with it.
+
+    recompute : see ``through``
+    """
+
+    recompute: bool = False
 
     def __init__(self, encoder: Encoder, depth: int) -> None:
         super().__init__()
@@ -128,66 +152,4 @@ class UpperLayers(nn.Module):
         mask = attention_mask.to(torch.float32)
         flat = states.reshape(rows * tokens, self.width)
         bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
-        for layer in self.layers:
-            flat = layer(flat, bias)
-        return flat.view(rows, tokens, self.width), mask
-
-
-@dataclass(frozen=True)
-class Names:
-    """What a family calls the tensors of an encoder; ``{}`` stands for the layer's number."""
-
-    words: str
-    positions: str
-    types: str
-    norm: str
-    query: str
-    key: str
-    value: str
-    out: str
-    attention_norm: str
-    up: str
-    down: str
-    layer_norm: str
-    prefixes: tuple[str, ...] = ()
-
-    def own(self, found: Mapping[str, Tensor], shape: Shape) -> dict[str, Tensor]:
-        """The family's tensors under our names, query, key and value joined; a missing one is a KeyError."""
-        for prefix in self.prefixes:
-            if f"{prefix}{self.words}.weight" in found:
-                found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-        out = {f"{own}.weight": found[f"{theirs}.weight"] for own, theirs in self._tables(shape)}
-        for own, theirs in self._pairs(shape):
-            for end in ("weight", "bias"):
-                parts = [found[f"{one}.{end}"] for one in theirs]
-                out[f"{own}.{end}"] = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return out
-
-    def theirs(self, own: Mapping[str, Tensor], shape: Shape) -> dict[str, Tensor]:
-        """The inverse of ``own``."""
-        out = {f"{theirs}.weight": own[f"{ours}.weight"] for ours, theirs in self._tables(shape)}
-        for ours, theirs in self._pairs(shape):
-            for end in ("weight", "bias"):
-                parts = own[f"{ours}.{end}"].chunk(len(theirs))
-                out |= {f"{one}.{end}": part.contiguous() for one, part in zip(theirs, parts, strict=True)}
-        return out
-
-    def _tables(self, shape: Shape) -> list[tuple[str, str]]:
-        tables = [("words", self.words), ("positions", self.positions), ("types", self.types)]
-        return tables if shape.types else tables[:2]
-
-    def _pairs(self, shape: Shape) -> list[tuple[str, tuple[str, ...]]]:
-        pairs: list[tuple[str, tuple[str, ...]]] = [("norm", (self.norm,))]
-        for number in range(shape.layers):
-            layer = {
-                "qkv": (self.query, self.key, self.value),
-                "out": (self.out,),
-                "attention_norm": (self.attention_norm,),
-                "up": (self.up,),
-                "down": (self.down,),
-                "norm": (self.layer_norm,),
-            }
-            pairs += [
-                (f"layers.{number}.{own}", tuple(one.format(number) for one in theirs)) for own, theirs in layer.items()
-            ]
-        return pairs
+        return through(self.layers, flat, bias, self.recompute).view(rows, tokens, self.width), mask

@@ -8,6 +8,9 @@ from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Fit
 
+LAST = "automodel"
+"""The family that takes what no other one does."""
+
 
 def load(name: str, fit: Fit) -> tuple[LoadedBackbone, Found]:
     """The backbone, by whichever family recognises its folder.
@@ -21,7 +24,7 @@ def load(name: str, fit: Fit) -> tuple[LoadedBackbone, Found]:
     config = read_json(found.folder / "config.json")
     if "auto_map" in config:
         raise TunewrightError(f"{name}: the model needs code of its own, which is never run", "choose another backbone")
-    for family in plugins.names("backbones"):
+    for family in sorted(plugins.names("backbones"), key=lambda name: name == LAST):
         backbone = plugins.load("backbones", family)
         if backbone.recognises(found.folder):
             loaded: LoadedBackbone = backbone.load(found.folder, fit)

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from tunewright.backbones._encoder import ACTIVATIONS, Encoder, Names, Shape
+from tunewright.backbones._encoder import ACTIVATIONS, Encoder, Shape
+from tunewright.backbones._names import Names
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.task import Fit
 from tunewright.core.types import Modality
@@ -66,14 +67,14 @@ def load_text(family: str, folder: Path, shape: Shape, names: Names, fit: Fit) -
             "check that config.json and the weights belong together",
         ) from None
     config = read_json(folder / "config.json")
-    modality, prefix_note = _tokenizer(folder, config, shape, fit)
-    pooling, pooling_note = _pooling(folder)
+    modality, prefix_note = text_modality(folder, config, shape.positions - shape.position_offset, fit)
+    how, pooling_note = pooling(folder)
     notes = tuple(note for note in (pooling_note, prefix_note) if note)
-    return LoadedBackbone(family, "text", modality, encoder, shape.width, pooling, config, notes)
+    return LoadedBackbone(family, "text", modality, encoder, shape.width, how, config, notes)
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of the folder's safetensors files; pickles are never opened."""
+def tensor_files(folder: Path) -> list[Path]:
+    """The folder's safetensors files; pickles are never opened."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickled = [path.name for path in folder.glob("*.bin")]
@@ -81,8 +82,13 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise TunewrightError(
             f"{folder}: it has {found}", "save the model with save_pretrained of a recent transformers"
         )
+    return files
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of the folder's safetensors files, as fp32."""
     out: dict[str, Tensor] = {}
-    for path in files:
+    for path in tensor_files(folder):
         try:
             with safe_open(path, "pt") as file:
                 out |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -91,7 +97,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in out.items()}
 
 
-def _tokenizer(folder: Path, config: dict[str, Any], shape: Shape, fit: Fit) -> tuple[Text, str]:
+def text_modality(folder: Path, config: dict[str, Any], room: int, fit: Fit) -> tuple[Text, str]:
+    """The folder's tokenizer, for an encoder of ``room`` positions; and what was assumed, to be said."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise TunewrightError(
@@ -99,7 +106,6 @@ def _tokenizer(folder: Path, config: dict[str, Any], shape: Shape, fit: Fit) -> 
         )
     tokenizer = Tokenizer.from_file(str(path))
     sentence = read_json(folder / "sentence_bert_config.json")
-    room = shape.positions - shape.position_offset
     longest = min(room, int(sentence.get("max_seq_length") or 512))
     if fit.max_tokens > room:
         raise TunewrightError(
@@ -110,12 +116,25 @@ def _tokenizer(folder: Path, config: dict[str, Any], shape: Shape, fit: Fit) -> 
         prefix, note = "query: ", "prefix 'query: ' put before every text, as E5 models are trained"
     if fit.prefix is not None:
         prefix, note = fit.prefix, ""
-    pad = tokenizer.token_to_id(str(read_json(folder / "tokenizer_config.json").get("pad_token") or "[PAD]"))
-    pad_id = pad if pad is not None else int(config.get("pad_token_id") or 0)
-    return Text(tokenizer, fit.max_tokens or longest, pad_id, prefix), note
+    return Text(tokenizer, fit.max_tokens or longest, _pad_id(folder, config, tokenizer), prefix), note
 
 
-def _pooling(folder: Path) -> tuple[str, str]:
+def _pad_id(folder: Path, config: dict[str, Any], tokenizer: Tokenizer) -> int:
+    named = [read_json(folder / name).get("pad_token") for name in ("tokenizer_config.json", "special_tokens_map.json")]
+    for one in (*named, "[PAD]", "<pad>"):
+        pad = tokenizer.token_to_id(one.get("content", "") if isinstance(one, dict) else one) if one else None
+        if pad is not None:
+            return pad
+    if config.get("pad_token_id") is None:
+        raise TunewrightError(
+            f"{folder}: its tokenizer has no padding token",
+            "name one of its tokens as pad_token in tokenizer_config.json, or choose another backbone",
+        )
+    return int(config["pad_token_id"])
+
+
+def pooling(folder: Path) -> tuple[str, str]:
+    """How a sentence encoder's folder says that states are pooled; and what is to be said of it."""
     config = read_json(folder / "1_Pooling" / "config.json")
     flags = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True and "pooling_mode_" in key]
     found = "+".join(flag.removesuffix("_tokens").removesuffix("_token") for flag in flags)

@@ -7,11 +7,16 @@ most of the model (E5 small: 96 of 118 M parameters), several times over in grad
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tunewright.backbones._encoder import Encoder
+from tunewright.backbones._module import ModuleEncoder
+
+Worded = TypeVar("Worded", bound=Encoder | ModuleEncoder)
+"""An encoder whose word table is ``words``."""
 
 
 class NarrowWords(nn.Module):
@@ -35,12 +40,12 @@ class NarrowWords(nn.Module):
         return self.table(self.lookup[input_ids])  # type: ignore[no-any-return]
 
 
-def narrowed(encoder: Encoder, used: Tensor) -> Encoder:
+def narrowed(encoder: Worded, used: Tensor) -> Worded:
     """A copy of the encoder that knows only the tokens ``used``; the word table is never copied whole."""
     return copy.deepcopy(encoder, {id(encoder.words): NarrowWords(encoder.words, used)})
 
 
-def widened(narrow: Encoder, whole: Encoder) -> Encoder:
+def widened(narrow: Worded, whole: Worded) -> Worded:
     """The trained encoder with the whole word table again; rows that it did not know are those of ``whole``."""
     words = narrow.words
     if not isinstance(words, NarrowWords):

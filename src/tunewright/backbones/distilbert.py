@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tunewright.backbones._encoder import Names, Shape
+from tunewright.backbones._encoder import Shape
 from tunewright.backbones._loaded import LoadedBackbone, layer_names, load_text, read_json
+from tunewright.backbones._names import Names
 from tunewright.core.task import Fit
 
 NAMES = layer_names(

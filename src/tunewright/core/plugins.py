@@ -27,6 +27,7 @@ FOLDERS = {
     "methods": ("methods", ""),
     "objectives": ("objectives", ""),
     "audits": ("audit", ""),
+    "watchers": ("train/watchers", "{}Watcher"),
 }
 """Plugin folder → where it lies and the class that its files define (none: the module itself is the plugin)."""
 

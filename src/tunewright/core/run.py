@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -17,16 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import Interrupted, TunewrightError
+from tunewright.core.journal import Journal, Lines
 
 Listener = Callable[[dict[str, Any]], None]
 BUNDLE = ("bundle.json", "a bundle")
 """The file that tells what a run made, and what that is called."""
+JOURNALED = ("settings", "epoch", "astray", "rung", "result")
+"""Events of the log that stand in the journal too."""
 
 
 class Run:
     """What happens between the start of a command that makes a bundle and the bundle's appearance at ``out``.
 
     log(event, **facts) : one line of ``OUT.run/run.jsonl``, passed on to the listener (a progress display)
+    journal : ``OUT.run/train.jsonl``, the figures of its training
     stopping : true after the first Ctrl-C, or when the minutes are over
     """
 
@@ -47,10 +50,14 @@ class Run:
         self.interrupted = False
         self.work = folder / "work"
         """Where what outlives a kill is kept, made by the first who keeps something; see ``continues``."""
+        self.elsewhere: Callable[..., Any] | None = None
+        """Makes its trainings by gradient in other processes, where there are several; see ``train/workers.py``."""
         self._force = force
         self._mark = mark
         self._listener = listener
         self._told = False
+        self._lines = Lines(folder / "run.jsonl", self._tell)
+        self.journal = Journal(folder / "train.jsonl", lambda said: self.log("unkept", say=said))
 
     @property
     def elapsed(self) -> float:
@@ -102,18 +109,30 @@ class Run:
             _discard(work)
 
     def progress(self, stage: str, share: float, **facts: Any) -> None:
-        """Tell the listener alone how far a stage is (0 to 1)."""
+        """Tell the listener how far a stage is (0 to 1), and the journal of a step of a training."""
         self._tell_interrupt()
+        if stage == "train" and "step" in facts:
+            self.journal.step(self.elapsed, facts)
         if self._listener is not None:
             self._listener({"event": "progress", "stage": stage, "share": share, "seconds": self.elapsed, **facts})
 
     def log(self, event: str, **facts: Any) -> None:
         self._tell_interrupt()
         record = {"event": event, "seconds": round(self.elapsed, 3), **facts}
-        with open(self.folder / "run.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._lines.add(record)
+        if event in JOURNALED:
+            self.note(event, **{name: value for name, value in facts.items() if name != "say"})
         if self._listener is not None:
             self._listener(record)
+
+    def note(self, event: str, **facts: Any) -> None:
+        """One line of the journal alone."""
+        self.journal.write({"event": event, "seconds": round(self.elapsed, 3), **facts})
+
+    def _tell(self, said: str) -> None:
+        """To the listener alone."""
+        if self._listener is not None:
+            self._listener({"event": "unkept", "seconds": round(self.elapsed, 3), "say": said})
 
     def _tell_interrupt(self) -> None:
         if self.interrupted and not self._told:
@@ -187,7 +206,8 @@ def start(
             raise TunewrightError(f"{out}: it is not {called}, so it is not replaced", "choose another --out")
         shutil.rmtree(folder / "staged", ignore_errors=True)
         if not kept:
-            (folder / "run.jsonl").unlink(missing_ok=True)
+            for name in ("run.jsonl", "train.jsonl"):
+                (folder / name).unlink(missing_ok=True)
         run = Run(folder, out, minutes, listener, force=force, mark=mark)
         try:
             with _ctrl_c(run):

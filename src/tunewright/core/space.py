@@ -14,9 +14,12 @@ LOG_RATIO = 100
 """A range whose ends lie this far apart is drawn from on a logarithmic scale."""
 METHODS = ("lexical", "probe", "full")
 """The methods that are tried where neither the task nor the search names one: the cheapest and the strongest."""
-WITHOUT_STEPS = ("lexical", "probe")
+WITHOUT_STEPS = ("lexical", "probe", "blend")
 """Methods that solve for their weights instead of stepping towards them."""
-STEPS = ("epochs", "batch_rows", "learning_rate", "warmup", "weight_decay", "average", "size", "layers", "patience")
+STEPS = (
+    *("epochs", "batch_rows", "learning_rate", "warmup", "weight_decay", "average", "size", "layers", "patience"),
+    *("soup", "soup_rates", "ensemble"),
+)
 OF_STEPS = frozenset(f"fit.{name}" for name in STEPS)
 """What those methods make no use of, so that it is not drawn for them."""
 
@@ -72,7 +75,7 @@ def usual(task: Task) -> Mapping[str, str]:
         )
     if task.fit.method != "auto":
         return steps
-    closed_form = plugins.load("kinds", task.targets[0].kind).closed_form
+    closed_form = all(plugins.load("kinds", target.kind).closed_form for target in task.targets)
     fitting = [one for one in METHODS if one in plugins.names("methods") and (closed_form or one not in WITHOUT_STEPS)]
     return {"fit.method": "|".join(fitting), **steps}
 

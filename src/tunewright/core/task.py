@@ -33,6 +33,7 @@ class Target(_Section):
     separator: str = Field("|", description="multilabel: what stands between the labels of one cell.")
     columns: tuple[str, ...] = Field((), description="multilabel: one 0/1 column per label, instead of `column`.")
     merge: dict[str, tuple[str, ...]] = Field({}, description='Labels to read as one: new = ["old", "older"].')
+    weight: float = Field(1.0, gt=0.0, description="Of its loss and score beside those of the task's other targets.")
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +76,22 @@ class Split(_Section):
     column: str = Field("", description="The column for by = group or by = time.")
     test: float = Field(0.2, ge=0.0, lt=1.0, description="Share of the rows for the test part, if none is given.")
     validation: float = Field(0.1, gt=0.0, lt=1.0, description="Share of the training rows that methods are judged on.")
+    folds: int = Field(
+        0, ge=0, description="Cross-validation with so many folds; 0 = none. With it `test` is 0, unless it is set."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_rows(cls, data: Any) -> Any:
+        """Where every row is answered out of its fold, no test part has to be cut off."""
+        return {"test": 0.0, **data} if isinstance(data, Mapping) and data.get("folds") else data
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("split.folds = 1: one fold leaves no rows to learn from\nset 2 or more, or 0 for none")
+        return folds
 
 
 class Fit(_Section):
@@ -100,13 +117,30 @@ class Fit(_Section):
         0.0, ge=0.0, le=1.0, description="Repeat rows of rare classes: 0 = never, 1 = as often as the largest class."
     )
     patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
+    soup: int = Field(0, ge=0, description="Trainings whose weights are averaged as far as that helps; 0 = none.")
+    soup_rates: bool = Field(False, description="Trainings of a soup step at 1, 1/2 and 2 times the rate, in turn.")
+    ensemble: int = Field(0, ge=0, description="Trainings whose mean answers one further model learns; 0 = none.")
     max_tokens: int = Field(0, ge=0, description="Longest window in tokens; 0: the backbone's own.")
+    recompute: Literal["auto", "on", "off"] = Field(
+        "auto", description="Compute activations twice instead of keeping them; auto: for long windows, or if need be."
+    )
     prefix: str | None = Field(None, description="Text put before every input; default: the backbone's own.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic of training; auto: bf16 if native."
     )
     device: str = Field("auto", description="auto, cpu or cuda.")
     threads: int = Field(0, ge=0, description="Threads; 0: what the container's CPU quota allows.")
+    workers: int = Field(1, ge=1, description="Processes that share the steps of a training; `tune`: trials at once.")
+    watch: str = Field("", description="Who follows the training: tensorboard, mlflow, wandb, or several with commas.")
+
+    @model_validator(mode="after")
+    def _several(self) -> Fit:
+        for name, count in (("soup", self.soup), ("ensemble", self.ensemble)):
+            if count == 1:
+                raise ValueError(f"fit.{name} = 1: one training has nothing to be joined with\nset 2 or more, or 0")
+        if self.soup and self.ensemble:
+            raise ValueError("fit.soup and fit.ensemble exclude each other\nset one of them to 0")
+        return self
 
 
 class Task(_Section):
@@ -126,6 +160,8 @@ class Task(_Section):
     @field_validator("gates", mode="before")
     @classmethod
     def _limits(cls, gates: Any) -> Any:
+        """TOML reads ``urgency.accuracy = ">= 0.9"`` as a table inside a table."""
+        gates = dict(_flatten(gates)) if isinstance(gates, Mapping) and gates else gates
         for name, limit in gates.items() if isinstance(gates, Mapping) else ():
             if not isinstance(limit, str) or not GATE.match(limit):
                 raise ValueError(f'gates.{name} = {limit!r} is no limit\nwrite for example ">= 0.90"')

@@ -114,6 +114,7 @@ class Modality(Protocol):
     """The encoder's graph inputs with the names of their dimensions; the first dimension is always ``rows``."""
 
     # A modality may also name what its raw values are, such as ``reads = "text"`` for strings; see ``plugins.reads``.
+    # And what its cost counts, such as ``unit = "tokens"``.
 
     @classmethod
     def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:
@@ -139,12 +140,15 @@ class Kind(Protocol):
     ``truth`` and ``decided`` are arrays whose first axis is rows, in the kind's own coding.
     """
 
-    closed_form: ClassVar[str | None]
-    """Which closed-form fit suits a linear head: ``logistic``, ``logistic_per_label``, ``ridge``, or None."""
     headline: ClassVar[tuple[str, ...]]
     """Names of the metrics that stand first in a report; the first one is what methods are judged by."""
     answer: ClassVar[type]
     """A dataclass: the body of one answer. The service's schema and the output columns come from it."""
+
+    @property
+    def closed_form(self) -> str | None:
+        """Which closed-form fit suits a linear head: ``logistic``, ``logistic_per_label``, ``ridge``, or None."""
+        ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -234,6 +238,7 @@ class Finding:
     limit, passed : the gate on it, if the task has one
     slice : which part of the rows; empty = all
     source : where the way of measuring comes from
+    target : what it was measured of, where the task has several targets
     """
 
     audit: str
@@ -248,8 +253,14 @@ class Finding:
     source: str = ""
     note: str = ""
     exhibits: tuple[Exhibit, ...] = field(default=())
+    target: str = ""
+
+    @property
+    def name(self) -> str:
+        """The metric, after its target where the task has several: ``urgency.accuracy``."""
+        return f"{self.target}.{self.metric}" if self.target else self.metric
 
     def record(self) -> dict[str, Any]:
-        """JSON values, without the exhibits."""
+        """JSON values, without the exhibits; ``target`` only where the task has several."""
         names = ("audit", "metric", "value", "low", "high", "n", "limit", "passed", "slice", "source", "note")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | ({"target": self.target} if self.target else {})

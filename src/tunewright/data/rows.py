@@ -116,7 +116,7 @@ def columns_of(task: Task, *, split: bool = True) -> tuple[str, ...]:
 def rows_of(dataset: Dataset, task: Task) -> Rows:
     """The rows that a task learns or is measured from.
 
-    A row is empty if all of its inputs are, or if a target has no value (none at all, white space, or NaN); a
+    A row is empty if all of its inputs are, or if no target has a value (none at all, white space, or NaN); a
     multilabel cell without labels is a value. With ``data.drop_empty`` empty rows are left out; ``check`` stops at them
     otherwise.
 
@@ -138,9 +138,7 @@ def rows_of(dataset: Dataset, task: Task) -> Rows:
     )
     if not task.data.drop_empty:
         return rows
-    empty = empty_inputs(rows)
-    for target in task.targets:
-        empty = empty | empty_labels(rows, target.name)
+    empty = empty_inputs(rows) | unlabelled(rows)
     gone = np.flatnonzero(empty)
     first = dataset.place(int(gone[0])) if len(gone) else ""
     return replace(rows.take(np.flatnonzero(~empty)), dropped=len(gone), first_dropped=first) if len(gone) else rows
@@ -154,6 +152,11 @@ def empty_inputs(rows: Rows) -> NDArray[np.bool_]:
 def empty_labels(rows: Rows, target: str) -> NDArray[np.bool_]:
     """bool (n,): the row has no value for the target."""
     return np.array([value is None for value in rows.targets[target]], bool)
+
+
+def unlabelled(rows: Rows) -> NDArray[np.bool_]:
+    """bool (n,): the row has no value for any target, so that nothing can be learnt from it."""
+    return np.asarray(np.logical_and.reduce([empty_labels(rows, target) for target in rows.targets]))
 
 
 def _label_key(value: Any) -> str | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Split, Target
-from tunewright.data.rows import JOINT, Rows
-
-Indices = NDArray[np.int64]
+from tunewright.data.rows import Rows
+from tunewright.data.units import STRATIFIED as STRATIFIED
+from tunewright.data.units import Indices, first_seen, ordered, strata_of, units_of
 
 
 def split(rows: Rows, share: float, split: Split, seed: int, targets: Sequence[Target] = ()) -> tuple[Indices, Indices]:
@@ -22,7 +19,8 @@ def split(rows: Rows, share: float, split: Split, seed: int, targets: Sequence[T
     Rows with equal inputs form a unit, and units never straddle; by group, all units of a group are one.
 
     - ``label``: units in the order of their hash, cut per label (multilabel: the rarest label of the row), so that each
-      label has its share to within one unit, and all rows together theirs. Numbers are cut without strata.
+      label has its share to within one unit, and all rows together theirs. Numbers are cut without strata; of several
+      targets the first one with labels counts.
     - ``group``: groups in the order of their hash, until the share is met as nearly as it can be.
     - ``time``: the units that were first seen last form the part; a text that was seen before the cut stays in the
       rest.
@@ -37,12 +35,12 @@ def split(rows: Rows, share: float, split: Split, seed: int, targets: Sequence[T
         The rows do not have the group or time that ``split`` asks for.
     """
     if not 0 < share < 1 or not len(rows):
-        return _ordered(rows, np.arange(len(rows)), seed, targets), np.zeros(0, np.int64)
-    units, hashes = _units(rows, split, seed)
-    strata = _strata(rows, units, targets) if split.by == "label" else np.zeros(len(hashes), np.int64)
+        return ordered(rows, np.arange(len(rows)), seed, targets), np.zeros(0, np.int64)
+    units, hashes = units_of(rows, split, seed)
+    strata = strata_of(rows, units, targets) if split.by == "label" else np.zeros(len(hashes), np.int64)
     sizes = np.bincount(units, minlength=len(hashes))
     if split.by == "time":
-        order = np.lexsort((hashes, _first_seen(rows, units, len(hashes))))
+        order = np.lexsort((hashes, first_seen(rows, units, len(hashes))))
         chosen = _latest(sizes, order, share)
     else:
         order = np.lexsort((hashes, strata))
@@ -50,85 +48,7 @@ def split(rows: Rows, share: float, split: Split, seed: int, targets: Sequence[T
     chosen = _keep_labels(rows, units, chosen, order, targets)
     part = chosen[units]
     both = (np.flatnonzero(~part), np.flatnonzero(part))
-    return _ordered(rows, both[0], seed, targets), _ordered(rows, both[1], seed, targets)
-
-
-def _hashes(texts: Sequence[str], seed: int) -> NDArray[np.uint64]:
-    """The first 8 bytes of sha256(seed ‖ text) of each text."""
-    start = hashlib.sha256(f"{seed}{JOINT}".encode())
-    out = bytearray()
-    for text in texts:
-        one = start.copy()
-        one.update(text.encode())
-        out += one.digest()[:8]
-    return np.frombuffer(bytes(out), ">u8").astype(np.uint64)
-
-
-def _ordered(rows: Rows, index: Indices, seed: int, targets: Sequence[Target]) -> Indices:
-    """Positions in the order of their rows' hashes; equal inputs in the order of their labels."""
-    texts = rows.keys
-    labels = [rows.label_keys(target.name).fill_null("") for target in targets]
-    whole = pl.DataFrame([texts, *(one.alias(f"l{at}") for at, one in enumerate(labels))])
-    joined = whole.select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
-    index = np.asarray(index, np.int64)
-    return index[np.argsort(_hashes(joined.gather(index).to_list(), seed), kind="stable")]
-
-
-def _units(rows: Rows, split: Split, seed: int) -> tuple[Indices, NDArray[np.uint64]]:
-    """int64 (n,): the unit of each row; uint64 (units,): the hash of each unit."""
-    keys = rows.keys.rank("dense").to_numpy().astype(np.int64) - 1
-    if split.by != "group":
-        names = rows.keys.unique().sort()
-        return keys, _hashes(names.to_list(), seed)
-    if rows.groups is None:
-        raise TunewrightError("the rows have no groups to cut by", "name the column of groups: --set split.column=…")
-    groups = pl.Series(rows.groups).rank("dense").to_numpy().astype(np.int64) - 1
-    units = _connected(groups, keys)
-    smallest = pl.DataFrame({"unit": units, "key": rows.keys}).group_by("unit").agg(pl.col("key").min()).sort("unit")
-    return units, _hashes(smallest["key"].to_list(), seed)
-
-
-def _connected(groups: Indices, keys: Indices) -> Indices:
-    """Numbers from 0 of the sets of rows that groups and equal inputs tie together."""
-    label = groups.copy()
-    while True:
-        for tie in (keys, groups):
-            lowest = np.full(tie.max() + 1, np.iinfo(np.int64).max)
-            np.minimum.at(lowest, tie, label)
-            before, label = label, lowest[tie]
-        if np.array_equal(before, label):
-            return np.unique(label, return_inverse=True)[1].astype(np.int64)
-
-
-def _first_seen(rows: Rows, units: Indices, count: int) -> NDArray[np.float64]:
-    if rows.times is None:
-        raise TunewrightError("the rows have no time to cut by", "name the column of times: --set split.column=…")
-    first = np.full(count, np.inf)
-    np.minimum.at(first, units, np.array(rows.times))
-    return first
-
-
-def _strata(rows: Rows, units: Indices, targets: Sequence[Target]) -> Indices:
-    """int64 (units,): the label by which a unit is cut: its most frequent one, the first by name among equals."""
-    target = next((one for one in targets if one.kind in ("classify", "multilabel")), None)
-    if target is None:
-        return np.zeros(int(units.max()) + 1, np.int64)
-    labels = pl.Series(_rarest(rows.targets[target.name]), dtype=pl.String).fill_null("")
-    counts = pl.DataFrame({"unit": units, "label": labels}).group_by("unit", "label").len()
-    ranked = counts.sort("unit", "len", "label", descending=[False, True, False])
-    first = ranked.unique("unit", keep="first", maintain_order=True)
-    return first["label"].rank("dense").to_numpy().astype(np.int64)
-
-
-def _rarest(values: Sequence[str | list[str] | None]) -> list[str | None]:
-    """A label per row; of several, the one with the fewest rows (the first by name among equals)."""
-    if not any(isinstance(value, list) for value in values):
-        return [value for value in values if not isinstance(value, list)]
-    counts: dict[str, int] = {}
-    for value in values:
-        for label in value or ():
-            counts[label] = counts.get(label, 0) + 1
-    return [min(value, key=lambda label: (counts[label], label)) if value else None for value in values]
+    return ordered(rows, both[0], seed, targets), ordered(rows, both[1], seed, targets)
 
 
 def _by_share(sizes: Indices, order: Indices, strata: Indices, share: float) -> NDArray[np.bool_]:
@@ -184,7 +104,7 @@ def _keep_labels(
     rank[order] = np.arange(len(order))
     chosen = chosen.copy()
     for target in targets:
-        if target.kind not in ("classify", "multilabel"):
+        if target.kind not in STRATIFIED:
             continue
         of_row = [value if isinstance(value, list) else [value] for value in rows.targets[target.name]]
         safe = {label for row in np.flatnonzero(~chosen[units]).tolist() for label in of_row[row] or ()}

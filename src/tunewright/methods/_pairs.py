@@ -14,8 +14,8 @@ from torch import Tensor
 from tunewright.core.types import Array
 from tunewright.heads._pooled import Embed
 from tunewright.objectives.supcon import contrast
+from tunewright.train.course import Model
 from tunewright.train.feed import Feed
-from tunewright.train.loop import Model
 
 LEAST = 4
 """Pairs that are computed at once at the least: rows are told apart from those beside them."""
@@ -51,6 +51,13 @@ class Pairs(Feed):
         firsts = np.concatenate([self._chained(draws) for _ in range(times)])[: len(self) // 2]
         pairs = self.chosen[np.stack([firsts, self._fellows(firsts, draws)], 1).reshape(-1)]
         return [pairs[start : start + rows] for start in range(0, len(pairs), rows)]
+
+    def own(self, index: Array, rank: int, size: int) -> tuple[Array, float]:
+        """Whole pairs, in their order; rows are told apart from those of the same process alone."""
+        if size == 1:
+            return index, 1.0
+        own = index[np.array_split(np.arange(len(index)).reshape(-1, 2), size)[rank].reshape(-1)]
+        return own, self.part(own, index)
 
     def pieces(self, index: Array, budget: int) -> Iterator[tuple[Array, Array]]:
         """Whole pairs in their order: pieces of like number, at least ``LEAST``, of about ``budget`` × room tokens."""

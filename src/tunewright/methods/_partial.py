@@ -13,7 +13,8 @@ from tunewright.backbones._encoder import Encoder
 from tunewright.core.errors import TunewrightError
 from tunewright.methods import probe
 from tunewright.train.context import Context, Fitted
-from tunewright.train.loop import Course, Model, descend
+from tunewright.train.course import Course, Model
+from tunewright.train.take import take
 
 
 def shared(context: Context) -> nn.Module:
@@ -40,7 +41,7 @@ def shared_layers(context: Context, method: str) -> Encoder:
         raise TunewrightError(
             f"method {method!r} does not fit backbone {context.found.name!r}: "
             f"its encoder ({type(encoder).__name__}) is not one of the BERT family",
-            "use --method full",
+            "use --method lora or --method full",
         )
     return shared(context)  # type: ignore[return-value]
 
@@ -66,8 +67,8 @@ def headed(context: Context, encoder: nn.Module) -> Model:
 
 
 def trained(context: Context, course: Course, model: Model, **facts: Any) -> Fitted:
-    """Descend; ``facts`` are told beside those that every such method tells."""
-    best, told = descend(course, model)
+    """Take the course; ``facts`` are told beside those that every such method tells."""
+    best, told = take(context, course, model)
     moving = sum(one.numel() for one in model.encoder.parameters() if one.requires_grad)
     sizes = {"encoder_parameters": moving, "head_parameters": told["trainable_parameters"] - moving}
     facts = {**told, **sizes, **facts, "bf16": context.bf16}

@@ -70,7 +70,8 @@ def upper(context: Context, method: str, layers: int) -> Upper:
     if not isinstance(encoder, Encoder):
         family = context.backbone.family
         raise TunewrightError(
-            f"method {method!r} needs an encoder with layers, which a {family} is not", "use --method full"
+            f"method {method!r} needs an encoder of the BERT family, which a {family} is not",
+            "use --method lora or --method full",
         )
     if layers > len(encoder.layers):
         has = len(encoder.layers)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tunewright.methods._low_rank import merge, put_beside, room
 from tunewright.methods._partial import headed, shared, trained
 from tunewright.train.context import Context, Fitted
-from tunewright.train.loop import Course, Judge
+from tunewright.train.course import Course, Judge
 from tunewright.train.step import Piece, Step
 
 RANK = 8

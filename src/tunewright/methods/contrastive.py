@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from tunewright.backbones._encoder import Encoder
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
+from tunewright.kinds._several import named_kind
 from tunewright.methods import probe
 from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
 from tunewright.methods._states import Upper, kept_bytes, states_feed
 from tunewright.train.context import Context, Examples, Fitted, Part, encode, of_rows, outputs
+from tunewright.train.course import Course, Judge
 from tunewright.train.feed import Feed
-from tunewright.train.loop import Course, Judge, descend
+from tunewright.train.loop import descend
 
 KINDS = ("classify",)
 LAYERS = 2
@@ -47,7 +49,8 @@ def fit(context: Context) -> Fitted:
     Source: Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts (SetFit); Khosla et al. 2020 (the loss).
     """
     if context.target.kind not in KINDS:
-        raise TunewrightError(f"method 'contrastive' does not fit kind {context.target.kind!r}", "use --method full")
+        what = named_kind(context.target.kind)
+        raise TunewrightError(f"method 'contrastive' does not fit {what}", "use --method full")
     start = context.start or probe.fit(context)
     begun = context.run.elapsed
     model = _model(context)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tunewright.methods import probe
 from tunewright.train.context import Context, Fitted
-from tunewright.train.loop import Model, descend
+from tunewright.train.course import Model
+from tunewright.train.take import take
 
 
 def fit(context: Context) -> Fitted:
@@ -14,7 +15,7 @@ def fit(context: Context) -> Fitted:
     if start is not None:
         head.load_state_dict(start.head.state_dict())
     model = Model(context.copy_of_encoder(), head)
-    best, facts = descend(context.course("full", model), model)
+    best, facts = take(context, context.course("full", model), model)
     encoder = context.whole(model.encoder)
     size = sum(one.numel() for module in (encoder, head) for one in module.parameters())
     facts |= {"trainable_parameters": size, "bf16": context.bf16}

@@ -23,6 +23,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Ragged, Windows
 from tunewright.heads._pooled import mean
 from tunewright.methods import probe
+from tunewright.methods._side_by_side import solver_of
 from tunewright.modalities.ngrams import Ngrams
 from tunewright.train.context import Context, Examples, Fitted, Part, encode
 
@@ -49,7 +50,7 @@ TOLERANCE = 0.1
 def fit(context: Context) -> Fitted:
     """A linear model on n-grams. Source: Wang and Manning 2012, Baselines and bigrams (simple, good classification)."""
     kind, parts = context.kind, context.parts
-    solver = SOLVERS.get(kind.closed_form or "")
+    solver = solver_of(kind, SOLVERS)
     if solver is None:
         raise TunewrightError(f"method 'lexical' does not fit kind {context.target.kind!r}", "use --method full")
     strange = set(context.task.inputs.values()) - {"text"}

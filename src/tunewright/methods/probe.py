@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind
+from tunewright.methods._side_by_side import SideBySide, solver_of
 from tunewright.train.context import Context, Fitted
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -37,7 +38,7 @@ Solver = Callable[[Any, Array, int, float], Weights]
 
 def fit(context: Context) -> Fitted:
     """A linear head on the backbone as it is. Source: Alain and Bengio 2016, linear classifier probes."""
-    solver = SOLVERS.get(context.kind.closed_form or "")
+    solver = solver_of(context.kind, SOLVERS)
     if solver is None:
         raise TunewrightError(f"method 'probe' does not fit kind {context.target.kind!r}", "use --method full")
     embeddings, truth = context.train_embeddings, context.train.truth
@@ -60,15 +61,19 @@ def choose_strength(
     embeddings: Any,
     truth: Array,
     kind: Kind,
-    solver: Solver,
+    solver: Solver | SideBySide,
     seed: int,
     stopping: Callable[[], bool] = lambda: False,
     strengths: Sequence[float] = STRENGTHS,
-) -> tuple[float, dict[str, float]]:
+) -> tuple[Any, dict[str, Any]]:
     """The strength with the best cross-validated row score, climbing from the middle while time allows.
 
-    Of strengths that score alike the stronger regularisation wins.
+    Of strengths that score alike the stronger regularisation wins. Several targets have a strength each.
     """
+    if isinstance(solver, SideBySide):
+        return solver.strengths(
+            embeddings, truth, lambda rows, own, of, by: choose_strength(rows, own, of, by, seed, stopping, strengths)
+        )
     rows = np.random.default_rng(seed).permutation(len(truth))[:SEARCH_ROWS]
     embeddings, truth = embeddings[rows], truth[rows]
     folds = list(_folds(truth, seed))

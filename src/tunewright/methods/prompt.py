@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.backbones._dropout import dropout
-from tunewright.backbones._encoder import Encoder
+from tunewright.backbones._encoder import Encoder, through
 from tunewright.methods._partial import added_tensors, headed, shared_layers, trained
 from tunewright.methods._tokens import drawn
 from tunewright.train.context import Context, Fitted
@@ -40,8 +40,7 @@ class PromptedEncoder(Encoder):
         flat = self.norm(states).view(rows * tokens, self.width)
         flat = dropout(flat, self.shape.dropout, self.training)
         bias = functional.pad((1 - mask) * -1e4, (length, 0)).view(rows, 1, 1, tokens)
-        for layer in self.layers:
-            flat = layer(flat, bias)
+        flat = through(self.layers, flat, bias, self.recompute)
         return flat.view(rows, tokens, self.width)[:, length:], mask
 
 

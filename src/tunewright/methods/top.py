@@ -5,7 +5,8 @@ from __future__ import annotations
 from tunewright.methods import probe
 from tunewright.methods._states import kept_bytes, states_feed, upper
 from tunewright.train.context import Context, Fitted
-from tunewright.train.loop import Model, descend
+from tunewright.train.course import Model
+from tunewright.train.take import take
 
 LAYERS = 2
 RATE = 1e-4
@@ -24,6 +25,6 @@ def fit(context: Context) -> Fitted:
     judged = states_feed(context, part, context.validation, learnt=False)
     feed = states_feed(context, part, context.train, learnt=True)
     model = Model(part, head)
-    best, facts = descend(context.course("top", model, rate=RATE, feed=feed, judged=judged), model)
+    best, facts = take(context, context.course("top", model, rate=RATE, feed=feed, judged=judged), model)
     facts |= {"layers": len(part.above.layers), "depth": part.depth, "cached_bytes": kept_bytes(feed, judged)}
     return Fitted("top", part.whole, head, best.outputs, {**facts, "bf16": context.bf16})

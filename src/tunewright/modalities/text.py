@@ -35,6 +35,7 @@ class Text:
     prefix_ids: tuple[int, ...] = field(init=False)
 
     reads: ClassVar[str] = "text"
+    unit: ClassVar[str] = "tokens"
     axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input_ids": ("rows", "tokens"),
         "attention_mask": ("rows", "tokens"),

@@ -13,8 +13,10 @@ Hook = Callable[[nn.Module, Any, Any], Any]
 
 
 def named(model: nn.Module, name: str) -> list[nn.Module]:
-    """The modules called ``name``, wherever they lie in the model."""
-    return [module for path, module in model.named_modules() if path.rpartition(".")[2] == name]
+    """The modules called ``name``, wherever they lie in the model; or those that its modules give by a property."""
+    found = [module for path, module in model.named_modules() if path.rpartition(".")[2] == name]
+    given = [one for one in model.modules() if isinstance(getattr(type(one), name, None), property)]
+    return found or [getattr(one, name) for one in given]
 
 
 @contextmanager

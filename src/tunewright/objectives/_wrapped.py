@@ -9,6 +9,7 @@ from torch import nn
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task
+from tunewright.kinds._several import SEVERAL, named_kind
 from tunewright.objectives._parts import named
 from tunewright.train.step import Step, plain
 
@@ -30,6 +31,8 @@ def check(task: Task, kind: str) -> None:
     TunewrightError
         One of these does not hold.
     """
+    if task.fit.oversample and kind == SEVERAL:
+        raise TunewrightError(f"fit.oversample = {task.fit.oversample:g} does not fit several targets", "leave it out")
     if task.fit.oversample and kind not in SAMPLED:
         raise TunewrightError(
             f"fit.oversample = {task.fit.oversample:g} does not fit kind {kind!r}, which has no classes", "leave it out"
@@ -47,7 +50,7 @@ def check(task: Task, kind: str) -> None:
             continue
         if one.KINDS is not None and kind not in one.KINDS:
             raise TunewrightError(
-                f"objectives.{name} does not fit kind {kind!r}", f"leave it out; it fits {', '.join(one.KINDS)}"
+                f"objectives.{name} does not fit {named_kind(kind)}", f"leave it out; it fits {', '.join(one.KINDS)}"
             )
         for other in on:
             if other in getattr(one, "NOT_WITH", ()):
@@ -63,6 +66,12 @@ def modules(task: Task) -> dict[str, str]:
     """Modules that a model must have for the task's objectives, each with the objective that needs it (``NEEDS``)."""
     on = [name for name, strength in task.objectives.items() if strength]
     return {module: name for name in on for module in getattr(plugins.load("objectives", name), "NEEDS", ())}
+
+
+def paired(task: Task) -> bool:
+    """Whether an objective of the task learns from which rows are computed together (``PAIRS``)."""
+    on = [name for name, strength in task.objectives.items() if strength]
+    return any(getattr(plugins.load("objectives", name), "PAIRS", False) for name in on)
 
 
 def wrapped(context: Context, model: nn.Module) -> Step:

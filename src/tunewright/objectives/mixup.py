@@ -21,6 +21,7 @@ from tunewright.train.step import Piece, Step
 RANGE = (0.0, 10.0)
 KINDS = ("classify", "multilabel", "regress")
 NEEDS = ("pooled",)
+PAIRS = True
 
 
 def wrap(step: Step, strength: float, context: Context) -> Step:

@@ -20,6 +20,7 @@ from tunewright.train.step import Piece, Step
 RANGE = (0.0, 10.0)
 KINDS = ("classify",)
 NEEDS = ("pooled",)
+PAIRS = True
 BEFORE = ("mixup",)
 """Mixed rows have no class of their own."""
 TEMPERATURE = 0.1

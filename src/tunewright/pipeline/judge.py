@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunewright import audit
+from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task
-from tunewright.core.types import Finding
-from tunewright.data.check import check_labelled, stop_if_needed
+from tunewright.core.types import Finding, Kind
+from tunewright.data.check import check_labelled
 from tunewright.data.dataset import read
-from tunewright.data.rows import Rows, columns_of, rows_of
+from tunewright.data.issues import stop_if_needed
+from tunewright.data.rows import Rows, columns_of, empty_labels, rows_of
+from tunewright.pipeline.folds import Crossed
 from tunewright.pipeline.tasks import Source, plain_data, task_of
 from tunewright.runtime.predictor import Predictor, load
 
 
 def judge(
-    predictor: Predictor, task: Task, rows: Rows, *, logits: Any = None, leaked: Any = None, train: Rows | None = None
+    predictor: Predictor,
+    task: Task,
+    rows: Rows,
+    *,
+    logits: Mapping[str, Any] | None = None,
+    leaked: Any = None,
+    train: Rows | None = None,
+    folds: Crossed | None = None,
 ) -> list[Finding]:
     """Audit a loaded bundle on labelled rows, and hold the findings against the task's gates.
 
-    logits : what the bundle's graphs gave for these rows, where that is known already
+    Each target is judged on the rows that have a truth for it; where there are several, its findings bear its name.
+
+    logits : target → what the bundle's graphs gave for these rows, where that is known already
+    folds : what cross-validation answered
     """
-    target = predictor.manifest.targets[0]["name"]
-    kind = predictor.kinds[target]
-    context = audit.Context(
-        kind=kind,
-        logits=predictor.logits(rows.inputs)[target] if logits is None else logits,
-        truth=kind.encode(rows.targets[target]),
-        inputs=rows.inputs,
-        place=rows.dataset.place,
-        seed=task.seed,
-        leaked=leaked,
-        train_truth=kind.encode(train.targets[target]) if train is not None else None,
-        predictor=predictor,
-    )
-    return audit.judge(audit.audit(context), task.gates)
+    logits = predictor.logits(rows.inputs) if logits is None else logits
+    findings: list[Finding] = []
+    for target, kind in predictor.kinds.items():
+        known = np.flatnonzero(~empty_labels(rows, target))
+        judged = rows if len(known) == len(rows) else rows.take(known)
+        context = audit.Context(
+            kind=kind,
+            logits=logits[target] if judged is rows else logits[target][known],
+            truth=kind.encode(judged.targets[target]),
+            inputs=judged.inputs,
+            place=judged.dataset.place,
+            seed=task.seed,
+            leaked=leaked if leaked is None or judged is rows else leaked[known],
+            train_truth=_truth(kind, train, target) if train is not None else None,
+            predictor=predictor,
+        )
+        name = target if len(predictor.kinds) > 1 else ""
+        findings.extend(replace(one, target=name) for one in audit.audit(context))
+    return audit.judge(findings if folds is None else folds.joined(findings, task), task.gates)
+
+
+def _truth(kind: Kind, rows: Rows, target: str) -> Any:
+    return kind.encode([value for value in rows.targets[target] if value is not None])
 
 
 def evaluate(
@@ -44,7 +69,7 @@ def evaluate(
 ) -> list[Finding]:
     """Findings of a bundle on labelled rows.
 
-    label : their label column; default: the one that the bundle was fitted on
+    label : their label column, where the bundle has one target; default: the columns that it was fitted on
     options : how to read them, as in ``[data]`` of a task; default: with the names and the layout of the training rows
 
     Raises
@@ -54,10 +79,16 @@ def evaluate(
     """
     predictor = load(folder)
     task = task_of(predictor.manifest)
-    known = {"labels": predictor.kind.labels} | ({} if label is None else {"column": label, "columns": ()})
+    if label is not None and len(task.targets) > 1:
+        names = ", ".join(target.column or target.name for target in task.targets)
+        raise TunewrightError(
+            f"--label {label}: the bundle has several targets", f"leave it out; the rows' columns are {names}"
+        )
+    other = {} if label is None else {"column": label, "columns": ()}
+    targets = [one.model_copy(update={"labels": predictor.kinds[one.name].labels} | other) for one in task.targets]
     task = task.model_copy(
         update={
-            "targets": (task.targets[0].model_copy(update=known),),
+            "targets": tuple(targets),
             "data": plain_data(task).model_copy(update=dict(options or {})),
             "gates": {},
         }

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.memory import peak_rss_bytes
 from tunewright.core.run import Listener, Run, start
 from tunewright.core.task import Data, Sources, Task, read_task
 from tunewright.core.task import settings as settings_of
@@ -22,6 +23,8 @@ from tunewright.data.dataset import Dataset, as_texts, read
 from tunewright.data.language import dominant
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.tasks import Source, portable
+from tunewright.pipeline.watch import watching
+from tunewright.pipeline.workers import working
 
 OBJECTIVES = ("masked", "simcse", "pairs")
 DEFAULT = "simcse"
@@ -46,6 +49,7 @@ def pretrain(
     objective: str | None = None,
     settings: Mapping[str, Any] | None = None,
     force: bool = False,
+    cluster: str | None = None,
     listener: Listener | None = None,
 ) -> Path:
     """Train a backbone further on texts without labels; the new one lies at ``out``, for ``fit`` and transformers.
@@ -57,6 +61,7 @@ def pretrain(
     objective : ``masked``, ``simcse``, or ``pairs``; default: ``pairs`` with ``pair``, else ``simcse``
     settings : seed, split.validation and what stands under data and fit in a task, by dotted names
     force : replace what an earlier pretraining wrote to ``out``
+    cluster : ``ray://HOST:PORT``, where ``fit.workers`` processes train; without it they are started on this machine
 
     Raises
     ------
@@ -72,10 +77,13 @@ def pretrain(
     goal = _objective(objective, text, pair)
     task, sources = _task({"fit.backbone": backbone, **(settings or {})})
     out = Path(out)
-    with start(out, task.fit.minutes, force=force, listener=listener, continues=True, makes=PRETRAINED) as run:
+    begun = start(out, task.fit.minutes, force=force, listener=listener, continues=True, makes=PRETRAINED)
+    with begun as run, watching(run, task):
         run.log("settings", settings=_settings(task, sources, goal, objective))
         dataset, texts = _texts(corpus, text, pair, task.data, run)
-        facts = _learnt(task, goal, dataset, texts, run)
+        with working(run, task, cluster):
+            facts = _learnt(task, goal, dataset, texts, run)
+        run.note("result", metric=facts["metric"], value=facts["after"], before=facts["before"])
         run.publish(run.folder / "staged")
         run.finished(released=True)
         run.log("released", say=f"{_compared(facts)}; a backbone for `fit --backbone {out}`")
@@ -189,6 +197,7 @@ def _learnt(task: Task, goal: str, dataset: Dataset, texts: pl.DataFrame, run: R
         "run": {
             "interrupted": run.interrupted,
             "seconds": round(run.elapsed, 3),
+            "peak_rss_bytes": peak_rss_bytes(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {name: version(name) for name in LIBRARIES},
         },

@@ -20,6 +20,7 @@ def describe(
     *,
     text: str | Sequence[str] | None = None,
     label: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
     test: Source = None,
     kind: str | None = None,
     task: str | Path | None = None,
@@ -32,6 +33,12 @@ def describe(
             flags[f"data.{part}"] = str(source)
     if text is not None:
         flags["inputs"] = dict.fromkeys([text] if isinstance(text, str) else text, "text")
+    if target is not None:
+        if label is not None or kind is not None:
+            raise TunewrightError(
+                "--target stands beside --label or --kind", "name every target by --target COLUMN or COLUMN:KIND"
+            )
+        flags["targets"] = [_target(one) for one in ([target] if isinstance(target, str) else target)]
     if kind is not None:
         flags["targets.0.kind"] = kind
     if isinstance(label, str):
@@ -43,23 +50,32 @@ def describe(
         raise TunewrightError("no input column is named", "pass --text COLUMN, or write [inputs] in the task")
     if not resolved.targets or not (resolved.targets[0].column or resolved.targets[0].columns):
         raise TunewrightError("no label column is named", "pass --label COLUMN, or write [[targets]] in the task")
-    if len(resolved.targets) > 1:
-        raise TunewrightError(
-            f"the task has {len(resolved.targets)} targets, and one can be fitted", "leave one in the task"
-        )
-    for target in resolved.targets:
-        plugins.load("kinds", target.kind)
+    for one in resolved.targets:
+        if not (one.column or one.columns):
+            raise TunewrightError(f"target {one.name!r} names no column", "write its column in the task")
+        plugins.load("kinds", one.kind)
     methods = ("auto", *plugins.names("methods"))  # by name only: loading one takes torch, and this is asked at once
     if resolved.fit.method not in methods:
         raise TunewrightError(f"there is no method {resolved.fit.method!r}", nearest(resolved.fit.method, methods))
     return resolved, sources
 
 
+def _target(text: str) -> dict[str, str]:
+    """``COLUMN`` or ``COLUMN:KIND`` of a ``--target`` flag."""
+    column, colon, kind = text.rpartition(":")
+    if not colon:
+        return {"column": text}
+    if not column or kind not in plugins.names("kinds"):
+        problem = f"--target {text!r}: there is no kind {kind!r}" if column else f"--target {text!r} names no column"
+        raise TunewrightError(problem, f"write COLUMN:KIND; {nearest(kind, plugins.names('kinds'))}")
+    return {"column": column, "kind": kind}
+
+
 def portable(task: Task) -> dict[str, Any]:
     """The task as JSON values, without what only holds on the machine it was fitted on: paths and the name."""
     record = task.model_dump(mode="json")
     record["data"] = record["data"] | {"train": "", "test": "", "validation": ""}
-    record["fit"] = record["fit"] | {"threads": 0}
+    record["fit"] = record["fit"] | {"watch": "", "threads": 0, "workers": 1}
     if Path(task.fit.backbone).is_dir():
         record["fit"]["backbone"] = Path(task.fit.backbone).name
     return record | {"name": ""}

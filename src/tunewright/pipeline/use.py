@@ -12,6 +12,7 @@ from tunewright.core import plugins
 from tunewright.core.bundle import read_manifest, verify
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.data.dataset import as_texts, stream
+from tunewright.kinds._laid_out import columns_of
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.tasks import Source, plain_data, task_of
 from tunewright.runtime.predictor import load
@@ -27,6 +28,8 @@ def predict(
     name: str = "",
 ) -> Iterator[pl.DataFrame]:
     """The source's rows, chunk by chunk, with the answers as further columns (polars frames); memory stays flat.
+
+    Of several targets the columns bear the names: ``prediction_NAME``, ``score_NAME``.
 
     top : how many candidates each answer lists
     prefix : put before the names of the added columns
@@ -45,7 +48,7 @@ def predict(
     schema: dict[str, Any] = {}
     for chunk in stream(source, data, columns=list(inputs), name=name):
         cells = {column: _values(chunk[column], modality) for column, modality in inputs.items()}
-        answers = predictor.kind.columns(predictor.predict(cells, top))
+        answers = columns_of(predictor.kinds, predictor.answers(cells, top))
         yield chunk.with_columns(_added(chunk, {prefix + one: values for one, values in answers.items()}, schema))
 
 
@@ -79,8 +82,9 @@ def show(folder: str | Path) -> dict[str, Any]:
         "size_bytes": manifest.size_bytes,
         "digest": manifest.digest,
         "metrics": manifest.metrics,
-        "fit": {key: manifest.run.get(key) for key in ("seconds", "peak_rss_bytes", "seed", "interrupted")},
+        "fit": {key: manifest.run.get(key) for key in ("seconds", "peak_rss_bytes", "seed", "interrupted", "rungs")},
         "data": manifest.data,
+        "cross_validation": manifest.run.get("cross_validation"),
     }
 
 

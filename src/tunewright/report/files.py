@@ -28,6 +28,11 @@ def rows_files(out: Path) -> tuple[Path, Path]:
     return out.with_name(f"{out.name}.rows.html"), out.with_name(f"{out.name}.rows.jsonl")
 
 
+def folds_file(out: Path) -> Path:
+    """Where the answers of cross-validation lie: lines of JSON."""
+    return out.with_name(f"{out.name}.folds.jsonl")
+
+
 def write_rows(out: Path, findings: Sequence[Finding]) -> list[Path]:
     """Write the private exhibits beside the bundle ``out``: ``OUT.rows.html`` and ``OUT.rows.jsonl``.
 
@@ -57,4 +62,5 @@ def _lines(shown: Sequence[tuple[Section, Exhibit]]) -> list[str]:
 
 
 def _line(section: Section, exhibit: Exhibit, row: Sequence[Any]) -> dict[str, Any]:
-    return {"audit": section.name, "title": exhibit.title, **dict(zip(exhibit.columns, row, strict=True))}
+    target = {"target": section.target} if section.target else {}
+    return {"audit": section.name, **target, "title": exhibit.title, **dict(zip(exhibit.columns, row, strict=True))}

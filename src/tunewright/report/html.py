@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from tunewright.audit import next_step
 from tunewright.core.types import Exhibit, Finding
 from tunewright.report import words
+from tunewright.report.curves import traces
 from tunewright.report.plots import interval, plot
 from tunewright.report.sections import Section, sections
 from tunewright.report.words import Pair, number
@@ -52,7 +53,7 @@ def environment() -> Environment:
     )
     made.globals |= {"say": say, "both": both, "plot": plot, "measured": _measured, "style": partial(_style, made)}
     made.globals |= {"number": number, "figure": figure, "span": words.span, "cell": cell}
-    made.globals |= {"numeric": numeric, "breaking": breaking}
+    made.globals |= {"numeric": numeric, "breaking": breaking, "traces": traces}
     return made
 
 
@@ -101,11 +102,12 @@ def numeric(rows: Sequence[Sequence[Any]], at: int) -> bool:
 
 def gate_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One row per gated finding, missed ones first."""
-    own = {section.name: section for section in sections(findings)}
+    own = {(section.name, section.target): section for section in sections(findings)}
     gated = [
-        {"finding": finding, "name": own[finding.audit].metric(finding.metric), "section": own[finding.audit]}
+        {"finding": finding, "name": section.of_target(section.metric(finding.metric)), "section": section}
         for finding in findings
         if finding.limit
+        for section in (own[finding.audit, finding.target],)
     ]
     return sorted(gated, key=lambda row: bool(row["finding"].passed))
 
@@ -139,16 +141,17 @@ def _first_screen(record: Mapping[str, Any], findings: Sequence[Finding]) -> dic
         "next": _next(findings),
         "baseline": _baseline(findings),
         "silent": f"{silent} measurements have no value; the sections below say why." if silent else "",
-        "tiles": [(words.metric(finding.metric), finding) for finding in heads],
+        "tiles": [(words.of_target(words.metric(finding.metric), finding.target), finding) for finding in heads],
     }
 
 
 def in_a_sentence(heads: Sequence[Finding]) -> Pair | None:
-    """The first metric with interval and n."""
+    """The first metric with interval and n; of several targets, a sentence for each."""
     if not heads:
         return None
-    first = heads[0]
-    return words.sentence(first.metric, first.value, first.low, first.high, first.n)
+    firsts = list({one.target: one for one in reversed(heads)}.values())[::-1]
+    told = [words.of_target(words.sentence(a.metric, a.value, a.low, a.high, a.n), a.target) for a in firsts]
+    return " ".join(one[0] for one in told), "".join(one[1] for one in told)
 
 
 def _unbroken(pair: Pair | None) -> Pair | None:
@@ -159,14 +162,22 @@ def _unbroken(pair: Pair | None) -> Pair | None:
 def _next(findings: Sequence[Finding]) -> Pair | None:
     """What to try first, if a gate is missed."""
     gate = next((finding for finding in findings if finding.passed is False), None)
-    own = next((section for section in sections(findings) if gate and section.name == gate.audit), None)
+    own = next(
+        (one for one in sections(findings) if gate and (one.name, one.target) == (gate.audit, gate.target)), None
+    )
     return own.say(next_step(gate)) if gate and own else None
 
 
 def headline(findings: Sequence[Finding], shown: int = 3) -> list[Finding]:
-    """The first findings of the first audit, on all rows: the kind's own metrics come first in ``accuracy``."""
+    """The first findings of the first audit, on all rows: the kind's own metrics come first in ``accuracy``.
+
+    Of several targets, the first finding of each.
+    """
     whole = [finding for finding in findings if not finding.slice and not finding.metric.startswith("baseline.")]
-    return [finding for finding in whole if finding.audit == whole[0].audit][:shown]
+    first = [finding for finding in whole if finding.audit == whole[0].audit]
+    if first and first[0].target:
+        return list({one.target: one for one in reversed(first)}.values())[::-1]
+    return first[:shown]
 
 
 def state(told: Mapping[str, Any]) -> str:
@@ -187,7 +198,7 @@ def verdict(told: Mapping[str, Any]) -> str:
 
 def _baseline(findings: Sequence[Finding]) -> Pair | None:
     found = next((one for one in findings if one.metric == "baseline.accuracy" and one.value is not None), None)
-    if found is None or found.value is None:
+    if found is None or found.value is None or found.target:  # of several targets, each has its own in its section
         return None
     share = f"{found.value * 100:.0f}"
     return (
@@ -198,11 +209,13 @@ def _baseline(findings: Sequence[Finding]) -> Pair | None:
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the report is about, in a line."""
-    target = (record["targets"] or [{}])[0]
-    labels, data = target.get("labels") or [], record["data"]
+    targets, data = record["targets"] or [{}], record["data"]
+    labels = targets[0].get("labels") or []
+    kinds = [str(target.get("kind") or "") for target in targets]
+    named = [f"{target.get('name')} ({kind})" for target, kind in zip(targets, kinds, strict=True)]
     facts = [
-        ("Task", str(target.get("kind") or "")),
-        ("Classes", number(len(labels)) if labels else ""),
+        ("Task", kinds[0] if len(targets) == 1 else ", ".join(named)),
+        ("Classes", number(len(labels)) if labels and len(targets) == 1 else ""),
         ("Training rows", number(data.get("train_rows")) if data.get("train_rows") else ""),
         ("Test rows", number(data.get("test_rows")) if data.get("test_rows") else ""),
         ("Method", str(record["method"].get("name", ""))),

@@ -60,14 +60,14 @@ def reliability(exhibit: Exhibit, say: Say) -> Markup:
     return frame.svg(parts, say(exhibit.title))
 
 
-def curve(exhibit: Exhibit, say: Say) -> Markup:
+def curve(exhibit: Exhibit, say: Say, width: float = WIDTH, height: float = 320) -> Markup:
     """Lines over the first column, one per further column; columns ``low`` and ``high`` are a band."""
     names, rows = exhibit.columns, exhibit.rows
     lines = [at for at, name in enumerate(names) if at and name not in ("low", "high")]
     xs = [row[0] for row in rows]
     ys = [value for row in rows for value in row[1:] if value is not None]
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
-    frame = Frame(WIDTH, 320, (min(xs[0], x_ticks[0]), max(xs[-1], x_ticks[-1])), (y_ticks[0], y_ticks[-1]))
+    frame = Frame(width, height, (min(xs[0], x_ticks[0]), max(xs[-1], x_ticks[-1])), (y_ticks[0], y_ticks[-1]))
     parts = [frame.grid(x_ticks, y_ticks)]
     if "low" in names and "high" in names:
         low, high = names.index("low"), names.index("high")

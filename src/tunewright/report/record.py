@@ -17,6 +17,7 @@ def record(
     findings: Sequence[Finding],
     issues: Sequence[Any] = (),
     run: Mapping[str, Any] | None = None,
+    training: Sequence[Mapping[str, Any]] = (),
     language: str = "en",
 ) -> dict[str, Any]:
     """The content of ``report.json``; no row of the data is in it.
@@ -28,6 +29,7 @@ def record(
     findings : judged ones
     issues : what ``check`` found, as mappings or dataclasses
     run : facts of the run: ``sources`` of the settings, ``rungs`` that were tried, seconds, peak_rss_bytes, notes
+    training : what ``curves`` made of the journal
     language : what the report opens in, ``en`` or ``zh``
     """
     run, task = dict(run or about.get("run") or {}), dict(about.get("task") or {})
@@ -45,18 +47,19 @@ def record(
         "limits": about.get("limits", ""),
         "method": about.get("method", {}),
         "rungs": [_rung(rung) for rung in run.pop("rungs", [])],
+        "training": list(training),
         "backbone": {key: value for key, value in (about.get("backbone") or {}).items() if key != "config"},
         "settings": _settings(task, run.pop("sources", {})),
         "check": [_issue(issue) for issue in issues],
         "exhibits": [_shown(finding, one) for finding in findings for one in finding.exhibits if not one.private],
-        "run": {key: value for key, value in run.items() if key != "files"},
+        "run": {key: value for key, value in run.items() if key not in ("files", "cross_validation")},
     }
     return dict(_json(plain))
 
 
 def _verdict(findings: Sequence[Finding]) -> dict[str, Any]:
     gated = [finding for finding in findings if finding.limit]
-    missed = [finding.metric for finding in gated if not finding.passed]
+    missed = [finding.name for finding in gated if not finding.passed]
     return {"released": not missed, "gates": len(gated), "missed": missed}
 
 
@@ -85,11 +88,13 @@ def _issue(issue: Any) -> dict[str, Any]:
 
 def _rung(rung: Mapping[str, Any]) -> dict[str, Any]:
     told = {"method": "", "score": None, "error": None, "seconds": None, "size_bytes": None, "gain": None, "low": None}
-    return told | {"kept": False} | dict(rung)
+    trained = (rung.get("facts") or {}).get("trainable_parameters")
+    return told | {"kept": False, "peak_rss_bytes": None, "trainable_parameters": trained} | dict(rung)
 
 
 def _shown(finding: Finding, exhibit: Exhibit) -> dict[str, Any]:
     about = {"audit": finding.audit, "metric": finding.metric}
+    about |= {"target": finding.target} if finding.target else {}
     return about | {key: getattr(exhibit, key) for key in ("title", "form", "columns", "rows", "note")}
 
 

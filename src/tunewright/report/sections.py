@@ -22,9 +22,9 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Section:
-    """One audit in the report.
+    """One audit in the report, of one target where the task has several.
 
-    summary : its first line; doc : its paragraphs by the names in ``PARTS``
+    name : the audit's; summary : its first line; doc : its paragraphs by the names in ``PARTS``
     own : its phrases in Chinese
     """
 
@@ -34,6 +34,12 @@ class Section:
     doc: dict[str, Pair]
     findings: list[Finding]
     own: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """What links to it are made of."""
+        return f"{self.name}-{self.target}" if self.target else self.name
 
     def say(self, text: str) -> Pair:
         """A text of this audit in both languages."""
@@ -41,6 +47,10 @@ class Section:
 
     def metric(self, name: str) -> Pair:
         return words.metric(name, self.own)
+
+    def of_target(self, pair: Pair) -> Pair:
+        """A text with the target's name before it, where there are several."""
+        return words.of_target(pair, self.target)
 
     @property
     def exhibits(self) -> list[Exhibit]:
@@ -54,19 +64,20 @@ class Section:
 
 
 def sections(findings: Sequence[Finding]) -> list[Section]:
-    """One section per audit, in the order in which the findings come."""
-    grouped: dict[str, list[Finding]] = {}
+    """One section per audit (and target, where there are several), in the order in which the findings come."""
+    grouped: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        grouped.setdefault(finding.audit, []).append(finding)
-    return [_section(name, of_it) for name, of_it in grouped.items()]
+        grouped.setdefault((finding.audit, finding.target), []).append(finding)
+    return [_section(name, of_it, target) for (name, target), of_it in grouped.items()]
 
 
-def _section(name: str, findings: list[Finding]) -> Section:
+def _section(name: str, findings: list[Finding], target: str) -> Section:
     plugin = _plugin(name)
     english, chinese = getattr(plugin, "__doc__", "") or "", getattr(plugin, "ZH_DOC", "")
     first, first_chinese = english.strip().partition("\n")[0], chinese.strip().partition("\n")[0]
     summary = (first, first_chinese or first)
-    return Section(name, words.title(name), summary, _doc(english, chinese), findings, getattr(plugin, "ZH", {}))
+    title, own = words.of_target(words.title(name), target), getattr(plugin, "ZH", {})
+    return Section(name, title, summary, _doc(english, chinese), findings, own, target)
 
 
 def _plugin(name: str) -> Any:

@@ -37,6 +37,7 @@ AUDITS: dict[str, str] = {
     "classes": "各类别",
     "confusion": "混淆",
     "coverage": "覆盖率",
+    "folds": "交叉验证",
     "mistakes": "高分错误",
     "residuals": "残差",
 }
@@ -85,6 +86,11 @@ CHINESE: dict[str, str] = {
     "80 % lower bound of the gain": "增益的80%下界",
     "Seconds": "秒数",
     "Weights, MB": "权重，MB",
+    "Trainable": "可训练参数",
+    "Peak MB": "内存峰值，MB",
+    "Training of {}": "{} 的训练过程",
+    "step": "步",
+    "loss of training": "训练损失",
     "Kept": "采用",
     "yes": "是",
     "no": "否",
@@ -201,6 +207,15 @@ def metric(name: str, own: Mapping[str, str] | None = None) -> Pair:
         return english.format(inner[0].lower() if inner[0][1:2].islower() else inner[0]), chinese.format(inner[1])
     known = METRICS.get(name, (_humane(name), name))
     return known[0], (own or {}).get(name, known[1])
+
+
+def of_target(pair: Pair, target: str) -> Pair:
+    """A text with the name of its target before it, if there is one.
+
+    >>> of_target(("Accuracy", "准确率"), "urgency")
+    ('urgency: Accuracy', 'urgency：准确率')
+    """
+    return (f"{target}: {pair[0]}", f"{target}：{pair[1]}") if target else pair
 
 
 def title(audit: str) -> Pair:

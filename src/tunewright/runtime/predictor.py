@@ -13,6 +13,7 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
+from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.batches import by_cost
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
@@ -74,8 +75,12 @@ class Predictor:
         """The kind of the first target."""
         return next(iter(self.kinds.values()))
 
+    def kind_of(self, target: str) -> Kind:
+        """The kind of a target; ``""`` is the first one."""
+        return self.kinds[target] if target else self.kind
+
     def predict(self, inputs: Any, top: int = 0) -> list[Any]:
-        """One answer per row for the first target, in input order.
+        """One answer per row, in input order; where the bundle has several targets, a mapping target → answer.
 
         Parameters
         ----------
@@ -83,11 +88,19 @@ class Predictor:
         top : int
             How many candidates each answer lists.
         """
-        return next(iter(self.answers(inputs, top).values()))
+        found = self.answers(inputs, top)
+        return by_row(found) if len(self.kinds) > 1 else next(iter(found.values()))
 
-    def predict_proba(self, inputs: Any) -> Array:
-        """float64 (n, k): probabilities of the first target's labels, in the order of ``kind.labels``."""
-        return self.kind.proba(next(iter(self.logits(inputs).values())))
+    def predict_proba(self, inputs: Any) -> Any:
+        """float64 (n, k): probabilities of the labels, in the order of ``kind.labels``.
+
+        Where the bundle has several targets, a mapping target → probabilities, of those that have labels.
+        """
+        if len(self.kinds) == 1:
+            return self.kind.proba(next(iter(self.logits(inputs).values())))
+        return {
+            name: self.kinds[name].proba(one) for name, one in self.logits(inputs).items() if self.kinds[name].labels
+        }
 
     def embed(self, inputs: Any) -> Array:
         """float32 (n, d): one vector per row, of length 1."""
@@ -98,11 +111,14 @@ class Predictor:
         unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
         return unit
 
-    def answers(self, inputs: Any, top: int = 0) -> dict[str, list[Any]]:
-        """Target → one answer per row. A row whose inputs are all empty is not decided: ``reason="empty"``."""
+    def answers(self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None) -> dict[str, list[Any]]:
+        """Target → one answer per row. A row whose inputs are all empty is not decided: ``reason="empty"``.
+
+        targets : names of those that are asked for; default: all
+        """
         columns = self._columns(inputs)
         out: dict[str, list[Any]] = {}
-        for name, logits in self.logits_of(columns).items():
+        for name, logits in self.logits_of(columns, targets).items():
             kind = self.kinds[name]
             found = kind.decode(logits, top)
             for row, values in enumerate(zip(*columns, strict=True)):
@@ -115,11 +131,12 @@ class Predictor:
         """Target → logits, one row per input row."""
         return self.logits_of(self._columns(inputs))
 
-    def logits_of(self, columns: Sequence[Sequence[Any]]) -> dict[str, Array]:
+    def logits_of(self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None = None) -> dict[str, Array]:
         """As ``logits``, from one list of values per input column, in the order of the manifest."""
         windows = self.modality.windows(columns)
-        pieces = self.run(windows, [f"head.{name}" for name in self.kinds])
-        return {name: kind.gather(pieces[f"head.{name}"], windows) for name, kind in self.kinds.items()}
+        asked = list(self.kinds) if targets is None else targets
+        pieces = self.run(windows, [f"head.{name}" for name in asked])
+        return {name: self.kinds[name].gather(pieces[f"head.{name}"], windows) for name in asked}
 
     def stream(self, chunks: Iterator[Any], top: int = 0) -> Iterator[dict[str, list[Any]]]:
         """Answers for chunks of rows, one after the other; memory does not grow with the rows."""

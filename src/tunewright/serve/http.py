@@ -74,22 +74,22 @@ class Endpoint:
     def _work(self, body: bytes, clock: Clock, state: Any) -> bytes:
         """Everything that takes time, in a thread: parse, predict, encode."""
         clock.check()
-        query = requests.parse(body, self.predictor.manifest.inputs, self.service.limits)
+        query = requests.parse(body, self.predictor.manifest.inputs, self.service.limits, tuple(self.writers))
         state.rows = len(query.rows)
         self.service.metrics.rows.labels(self.name).observe(len(query.rows))
         digest = self.predictor.manifest.digest
         found: list[dict[str, Any]] = []
         for start, piece in slices(query.rows, self.service.limits):
             clock.check()
-            found.extend(predictions(self._answers(start, piece, query.top), self.writers))
+            found.extend(predictions(self._answers(start, piece, query), self.writers))
         clock.check()
         if self.service.sink is not None:
             _emit(self.service, query.rows, found, digest)
         return encode(found, digest)
 
-    def _answers(self, start: int, rows: Sequence[Any], top: int) -> dict[str, list[Any]]:
+    def _answers(self, start: int, rows: Sequence[Any], query: requests.Query) -> dict[str, list[Any]]:
         try:
-            return self.predictor.answers(rows, top)
+            return self.predictor.answers(rows, query.top, query.targets)
         except TunewrightError as error:
             counted = f"(counted from input {start}) " if start else ""
             raise Refusal(422, counted + error.problem, error.remedy) from None
@@ -198,7 +198,10 @@ def _request_body(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     columns = predictor.manifest.inputs
     alone = [reads(modality) for modality in columns.values()] == ["text"]
     one: Any = "some text" if alone else dict.fromkeys(columns, "some text")
-    content = {"schema": requests.schema(columns, limits), "example": {"inputs": [one], "top": 3}}
+    content = {
+        "schema": requests.schema(columns, limits, tuple(predictor.kinds)),
+        "example": {"inputs": [one], "top": 3},
+    }
     return {"required": True, "content": {"application/json": content}}
 
 

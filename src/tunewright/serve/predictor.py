@@ -15,8 +15,10 @@ class Predictor(Protocol):
     manifest: Manifest
     kinds: dict[str, Kind]
 
-    def answers(self, inputs: Sequence[Any], top: int = 0) -> dict[str, list[Any]]:
-        """Target → one answer per row: an instance of the kind's ``answer``.
+    def answers(
+        self, inputs: Sequence[Any], top: int = 0, targets: Sequence[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """Target → one answer per row: an instance of the kind's ``answer``; of all targets, or of those named.
 
         Raises
         ------

@@ -24,10 +24,11 @@ everything and then listen get the answer instead of a broken connection."""
 
 @dataclass(frozen=True)
 class Query:
-    """What a request asks: rows for the predictor, and how many candidates each answer lists."""
+    """What a request asks: rows for the predictor, how many candidates each answer lists, and which targets (all)."""
 
     rows: Sequence[Any]
     top: int = 0
+    targets: Sequence[str] | None = None
 
 
 async def read_body(request: HttpRequest, limits: Limits) -> bytes:
@@ -78,12 +79,13 @@ def _too_large(most: int) -> NoReturn:
     )
 
 
-def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> Query:
+def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = ()) -> Query:
     """A body as a query.
 
     Parameters
     ----------
     inputs : column → modality, as the manifest has it
+    targets : what the bundle predicts; a body may name some of them where there are several
 
     Raises
     ------
@@ -91,9 +93,10 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> Query:
         400 where the body is not JSON, 413 where it holds too many inputs, 422 where a value does not fit.
     """
     fields = _object(body)
+    known = ("inputs", "top", "targets") if len(targets) > 1 else ("inputs", "top")
     for name in fields:
-        if name not in ("inputs", "top"):
-            raise Refusal(422, f"unknown field {shown(name)}", nearest(name, ("inputs", "top")))
+        if name not in known:
+            raise Refusal(422, f"unknown field {shown(name)}", nearest(name, known))
     values = fields.get("inputs")
     if "inputs" not in fields:
         raise Refusal(422, 'the body has no "inputs"', EXAMPLE)
@@ -105,7 +108,8 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> Query:
             f"{len(values)} inputs in one request; the limit is {limits.batch_rows}",
             f"send at most {limits.batch_rows} per request; `tunewright predict` takes whole files",
         )
-    return Query(list(_rows(values, inputs, limits)), _top(fields.get("top", 0), limits.top_candidates))
+    top, asked = _top(fields.get("top", 0), limits.top_candidates), _targets(fields.get("targets"), targets)
+    return Query(list(_rows(values, inputs, limits)), top, asked)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -132,6 +136,18 @@ def _top(value: Any, most: int) -> int:
     if not 0 <= value <= most:
         raise Refusal(422, f'"top" is out of its range 0 to {most}', 'send for example "top": 3')
     return value
+
+
+def _targets(value: Any, known: Sequence[str]) -> list[str] | None:
+    """The targets that are asked for, in the bundle's order; None = all."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise Refusal(422, '"targets" is no list of names', f'send for example "targets": ["{known[0]}"]')
+    for one in value:
+        if one not in known:
+            raise Refusal(422, f"there is no target {shown(one)}", nearest(one, known))
+    return [one for one in known if one in value]
 
 
 def _rows(values: Sequence[Any], inputs: Mapping[str, str], limits: Limits) -> Iterator[Any]:
@@ -204,12 +220,18 @@ def _word(value: Any) -> str:
             return "an object"
 
 
-def schema(inputs: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = ()) -> dict[str, Any]:
     """JSON schema of a request body for a bundle that reads these columns."""
     text = {"type": "string", "maxLength": limits.text_characters}
     cells: dict[str, Any] = {name: text if reads(modality) == "text" else {} for name, modality in inputs.items()}
     record = {"type": "object", "properties": cells, "required": list(inputs)}
     single = next(iter(cells.values())) if len(cells) == 1 else None
+    asked = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": list(targets)},
+        "description": "Which targets are answered; default: all.",
+    }
     return {
         "type": "object",
         "properties": {
@@ -226,6 +248,7 @@ def schema(inputs: Mapping[str, str], limits: Limits) -> dict[str, Any]:
                 "default": 0,
                 "description": "How many of the best candidates each answer lists.",
             },
+            **({"targets": asked} if len(targets) > 1 else {}),
         },
         "required": ["inputs"],
         "additionalProperties": False,

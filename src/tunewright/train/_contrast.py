@@ -20,9 +20,9 @@ from tunewright.heads._pooled import Embed
 from tunewright.modalities.text import Text
 from tunewright.runtime.batches import by_cost
 from tunewright.train._corpus import Pretraining
+from tunewright.train.course import Course
 from tunewright.train.device import exact
 from tunewright.train.feed import STEP_BUDGET, Feed
-from tunewright.train.loop import Course
 
 METRIC = "partner_log_likelihood"
 RATE = 3e-5

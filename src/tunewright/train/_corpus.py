@@ -19,8 +19,8 @@ from tunewright.core.run import Run
 from tunewright.core.task import Task
 from tunewright.core.types import Array, Ragged, Windows
 from tunewright.modalities.text import Text
+from tunewright.train.course import Course, Judge
 from tunewright.train.feed import Feed
-from tunewright.train.loop import Course, Judge
 from tunewright.train.step import Loss
 
 LAST_JUDGEMENT = 0.5

@@ -16,10 +16,12 @@ from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core.bundle import Manifest, Part, write_manifest
 from tunewright.core.types import Array, Windows
 from tunewright.heads._pooled import Embed
+from tunewright.heads._several import apart
+from tunewright.kinds._several import Several
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.context import Context, Fitted, frozen
 from tunewright.train.export import compare, export, rows_to_compare
-from tunewright.train.reference import reference
+from tunewright.train.reference import reference, reference_of_each
 
 EXTREMES = 8
 """Shortest and longest windows that are put into one batch, to compare under the most padding."""
@@ -34,23 +36,29 @@ def assemble(
     task: Mapping[str, Any],
     data: Mapping[str, Any],
     run: Mapping[str, Any],
-) -> tuple[Manifest, Array]:
+) -> tuple[Manifest, dict[str, Array]]:
     """Write a bundle into ``folder``, without metrics and report yet; returns its manifest and its held-out logits.
+
+    Several targets fall apart here: each has a graph of its own, its own calibration, and its own logits.
 
     Raises
     ------
     TunewrightError
         The exported graphs do not say what the trained model says.
     """
-    backbone, found, target = fitted.backbone or context.backbone, fitted.found or context.found, context.target
+    backbone, found = fitted.backbone or context.backbone, fitted.found or context.found
     held_out = context.held_out if fitted.backbone is None else context.examples("held_out", backbone.modality)
     modality_folder = folder / "modality" / backbone.modality_name
-    kind = context.kind.calibrate(fitted.validation_logits, context.kind.encode(context.parts["validation"].truth))
+    truth = context.kind.encode(context.parts["validation"].truth)
+    singles = replace(context, kind=context.kind.calibrate(fitted.validation_logits, truth)).singles
     manifest = Manifest(
         name=name,
         inputs=dict.fromkeys(context.task.inputs, backbone.modality_name),
         modalities={backbone.modality_name: backbone.modality.save(modality_folder)},
-        targets=[{"name": target.name, "kind": target.kind, "labels": list(kind.labels), "spec": kind.spec()}],
+        targets=[
+            {"name": one.name, "kind": one.plugin, "labels": list(one.kind.labels), "spec": one.kind.spec()}
+            for one in singles
+        ],
         parts=_graphs(folder, context, fitted, backbone, held_out.windows),
         backbone=_told(backbone, found),
         method={"name": fitted.method, **fitted.facts},
@@ -62,11 +70,14 @@ def assemble(
     manifest = write_manifest(folder, manifest)
     predictor = Predictor.load(folder, context.task.fit.threads)
     context.run.log("compare", say="comparing the exported graphs with the trained model")
-    head = f"head.{target.name}"
-    exported = predictor.run(held_out.windows, [head, "embed"])
-    export_facts = same_numbers(context, fitted, predictor, held_out.windows, exported[head])
-    logits = kind.gather(exported[head], held_out.windows)
-    told = reference(held_out.windows.cost, logits, np.stack(exported["embed"]), kind)
+    exported = predictor.run(held_out.windows, [*(f"head.{one.name}" for one in singles), "embed"])
+    export_facts = same_numbers(context, fitted, predictor, held_out.windows, exported)
+    logits = {one.name: one.kind.gather(exported[f"head.{one.name}"], held_out.windows) for one in singles}
+    seen = held_out.windows.cost, np.stack(exported["embed"])
+    if len(singles) == 1:
+        told = reference(seen[0], logits[singles[0].name], seen[1], singles[0].kind)
+    else:
+        told = reference_of_each(*seen, {one.name: (logits[one.name], one.kind) for one in singles})
     (folder / "reference.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
     return write_manifest(folder, replace(manifest, run={**manifest.run, "export": export_facts})), logits
 
@@ -75,7 +86,9 @@ def _graphs(
     folder: Path, context: Context, fitted: Fitted, backbone: LoadedBackbone, example: Windows
 ) -> dict[str, Part]:
     context.run.log("export", say="exporting the graphs")
-    heads = {f"head.{context.target.name}": fitted.head, "embed": Embed(backbone.pooling)}
+    kind = context.kind
+    own = apart(fitted.head, kind) if isinstance(kind, Several) else {context.target.name: fitted.head}
+    heads = {f"head.{name}": head for name, head in own.items()} | {"embed": Embed(backbone.pooling)}
     return export(folder, backbone.modality_name, backbone.modality, example, fitted.encoder, heads)
 
 
@@ -93,20 +106,31 @@ def _told(backbone: LoadedBackbone, found: Found) -> dict[str, Any]:
 
 
 def same_numbers(
-    context: Context, fitted: Fitted, predictor: Predictor, windows: Windows, exported: Sequence[Array]
-) -> dict[str, float]:
-    """Compare on held-out windows, each batch padded as it is in serving, then once more under the most padding."""
+    context: Context, fitted: Fitted, predictor: Predictor, windows: Windows, exported: Mapping[str, Sequence[Array]]
+) -> dict[str, Any]:
+    """Compare on held-out windows, each batch padded as it is in serving, then once more under the most padding.
+
+    exported : part → what it gave for each of the windows
+
+    Returns
+    -------
+    What ``compare`` tells; of several targets, by their names.
+    """
     index = rows_to_compare(windows, context.task.seed)
     picked = subset(windows, index)
     modality = (fitted.backbone or context.backbone).modality
     trained = frozen(fitted.encoder, fitted.head, modality, picked, context.device)
-    facts = compare(_rows(trained), _rows([exported[at] for at in index]), context.kind)
     order = np.argsort(picked.cost, kind="stable")
     extremes = np.unique(np.concatenate([order[:EXTREMES], order[-EXTREMES:]]))
-    head = f"head.{context.target.name}"
-    padded = predictor.run(picked, [head], batches=[extremes])[head]
-    compare(_rows([trained[at] for at in extremes]), _rows([padded[at] for at in extremes]), context.kind)
-    return facts
+    kinds = {one.name: one.kind for one in context.singles}
+    padded = predictor.run(picked, [f"head.{name}" for name in kinds], batches=[extremes])
+    of_each = [context.by_target(one) for one in trained]
+    facts = {}
+    for name, kind in kinds.items():
+        own, head = [one[name] for one in of_each], f"head.{name}"
+        facts[name] = compare(_rows(own), _rows([exported[head][at] for at in index]), kind)
+        compare(_rows([own[at] for at in extremes]), _rows([padded[head][at] for at in extremes]), kind)
+    return facts if len(facts) > 1 else facts[context.target.name]
 
 
 def subset(windows: Windows, index: NDArray[np.int64]) -> Windows:

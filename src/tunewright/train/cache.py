@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -97,15 +98,21 @@ class Cache:
         """Write a file and rename it when it is whole; None where the disk is full."""
         if self._full:
             return None
-        partial = self.folder / f"{name}.partial"
+        # Several processes may fill one cache: the first to end leaves the file, and removes what the others began.
+        partial = self.folder / f"{name}.{uuid.uuid4().hex[:8]}.partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             digest = _written(partial, shape, dtype, fill)
             path = self.folder / f"{name}-{digest[:16]}.npy"
             os.replace(partial, path)
+            for other in self.folder.glob(f"{name}*.partial"):
+                other.unlink(missing_ok=True)
         except BaseException as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+            ended = next(self.folder.glob(f"{name}-*.npy"), None)
+            if isinstance(error, FileNotFoundError) and ended is not None:
+                return ended
             if not isinstance(error, OSError) or error.errno not in FULL:
                 raise
             self._full = True

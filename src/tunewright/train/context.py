@@ -20,19 +20,23 @@ from torch import nn
 from tunewright.backbones._catalogue import Found
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone
+from tunewright.backbones._module import ModuleEncoder
 from tunewright.backbones._vocabulary import narrowed, widened
 from tunewright.core import plugins
 from tunewright.core.run import Run
 from tunewright.core.task import Target, Task
 from tunewright.core.types import Array, Kind, Modality, Ragged, Windows
 from tunewright.heads._pooled import Embed
-from tunewright.objectives._wrapped import wrapped
+from tunewright.heads._several import SeveralHead
+from tunewright.kinds._several import Several, Single
+from tunewright.objectives._wrapped import paired, wrapped
 from tunewright.runtime.batches import by_cost
 from tunewright.train.cache import Cache, about, digest_of
+from tunewright.train.course import Course, Model, decayed
 from tunewright.train.depth import by_depth
 from tunewright.train.device import exact, fast, give_back
 from tunewright.train.feed import Feed
-from tunewright.train.loop import Course, Model, decayed
+from tunewright.train.pool import Pool
 from tunewright.train.repeats import repeats
 from tunewright.train.step import plain
 
@@ -46,7 +50,7 @@ EMBED_BUDGET = 1024
 class Part:
     """Rows of one part as the training side needs them.
 
-    inputs : input column → n raw values; truth : n raw values of the target
+    inputs : input column → n raw values; truth : n raw values of the target, or tuples with one of each target
     """
 
     inputs: Columns
@@ -99,11 +103,14 @@ class Fitted:
 class Context:
     """What a method may use. The encoder in ``backbone`` is never changed: a method that trains copies it.
 
+    target, kind : several targets of a task stand as one here, of the kind ``Several``
     parts : ``train``, ``validation`` and ``held_out``, on which the exported graphs will be compared and judged;
         methods look at its size alone
     chosen : loads the backbone; not called where no method needs one
     start : the probe, where it was fitted
     pass_seconds : what one pass of the frozen encoder over the training rows took
+    branch : put before the names of its courses, which several contexts of one run keep apart by it
+    pool : rows that training and validation part are drawn from, where other contexts draw from them too
     """
 
     task: Task
@@ -116,6 +123,8 @@ class Context:
     chosen: Callable[[], tuple[LoadedBackbone, Found]]
     start: Fitted | None = None
     pass_seconds: float = 0.0
+    branch: str = ""
+    pool: Pool | None = None
     _courses: Counter[str] = field(default_factory=Counter)
 
     @cached_property
@@ -132,6 +141,18 @@ class Context:
     @cached_property
     def _chosen(self) -> tuple[LoadedBackbone, Found]:
         return self.chosen()
+
+    @property
+    def singles(self) -> tuple[Single, ...]:
+        """The targets, one by one."""
+        kind = self.kind
+        return kind.singles if isinstance(kind, Several) else (Single(self.target.name, self.target.kind, kind),)
+
+    def by_target(self, logits: Array) -> dict[str, Array]:
+        """Target → its own of logits (..., k)."""
+        if not isinstance(self.kind, Several):
+            return {self.target.name: logits}
+        return {slot.single.name: logits[..., slot.logits] for slot in self.kind.slots}
 
     @cached_property
     def train(self) -> Examples:
@@ -152,13 +173,14 @@ class Context:
     def new_head(self) -> nn.Module:
         """A head of the target's kind, drawn from the task's seed."""
         torch.manual_seed(self.task.seed)
-        head: nn.Module = plugins.load("heads", self.target.kind)(self.backbone.width, self.kind, self.backbone.pooling)
+        made = SeveralHead if isinstance(self.kind, Several) else plugins.load("heads", self.target.kind)
+        head: nn.Module = made(self.backbone.width, self.kind, self.backbone.pooling)
         return head.to(self.device)
 
     def copy_of_encoder(self) -> nn.Module:
         """The encoder to be trained; of a text encoder's word table only what the rows at hand need."""
         encoder = self.backbone.encoder
-        if not isinstance(encoder, Encoder):
+        if not isinstance(encoder, Encoder | ModuleEncoder) or not isinstance(encoder.words, nn.Embedding):
             return copy.deepcopy(encoder)
         ids = [part.windows.data["input_ids"] for part in (self.train, self.validation)]
         used = np.unique(np.concatenate([one.values for one in ids if isinstance(one, Ragged)]))
@@ -168,7 +190,7 @@ class Context:
     def whole(self, encoder: nn.Module) -> nn.Module:
         """A trained copy as it ships: with every token of the backbone."""
         whole = self.backbone.encoder
-        if isinstance(encoder, Encoder) and isinstance(whole, Encoder):
+        if isinstance(encoder, Encoder | ModuleEncoder) and isinstance(whole, Encoder | ModuleEncoder):
             return widened(encoder, whole)
         return encoder
 
@@ -196,14 +218,17 @@ class Context:
         own = feed is None or feed.wanted is self.train.wanted  # pairs, say, have a truth that no objective knows
         feed = feed or Feed(self.train.windows, self.train.wanted, modality.batch)
         judged = judged or Feed(self.validation.windows, self.validation.wanted, modality.batch)
-        truth = self.validation.truth
+        # The judge may travel to another process; the context need not.
+        kind, truth, device = self.kind, self.validation.truth, self.device
+        if own:
+            feed = replace(feed, apart=not paired(self.task))
         if own and fit.oversample:
             drawn = repeats(self.train.truth, self.kind.size, fit.oversample, self.task.seed)
             feed = replace(feed, repeats=drawn[feed.windows.owner])
 
         def judge(_: nn.Module) -> tuple[float, Array]:
-            logits = self.kind.gather(outputs(model, judged, self.device), judged.windows)
-            return round(float(self.kind.row_score(logits, truth).mean()), 6), logits
+            logits = kind.gather(outputs(model, judged, device), judged.windows)
+            return round(float(kind.row_score(logits, truth).mean()), 6), logits
 
         return Course(
             name=name,
@@ -221,13 +246,14 @@ class Context:
             step=wrapped(self, model) if own else plain,
             groups=decayed if fit.layer_decay == 1 else by_depth(fit.layer_decay),
             held_out_passes=self._times_validation,
+            unit=getattr(modality, "unit", "units"),
         )
 
     def _checkpoints(self, name: str) -> Path:
         """A folder of its own for each course of a run, and for each state of the backbone's files."""
         self._courses[name] += 1
         digest = hashlib.sha256(json.dumps(self.cache.about, sort_keys=True).encode()).hexdigest()
-        return self.run.work / "checkpoints" / f"{name}-{self._courses[name]}-{digest[:12]}"
+        return self.run.work / "checkpoints" / f"{self.branch}{name}-{self._courses[name]}-{digest[:12]}"
 
     @cached_property
     def _times_validation(self) -> float:
@@ -247,15 +273,32 @@ class Context:
         return {"windows": digest_of(windows), "bf16": self.bf16 and learnt, "device": self.device.type}
 
     def _embed(self, examples: Examples, part: str) -> NDArray[np.float32]:
-        key = self.frozen_key(examples.windows, learnt=examples is self.train)
+        learnt = examples is self.train
+        if self.pool is not None and (learnt or not self.bf16):
+            return self._embed_pool(self.pool, "train" if learnt else "validation")
+        begun = self.run.elapsed
+        out, seconds = self._embed_once(examples, part, learnt=learnt)
+        if learnt:
+            self.pass_seconds = seconds
+            self.run.reach(begun + seconds)
+        return out
+
+    def _embed_pool(self, pool: Pool, part: str) -> NDArray[np.float32]:
+        """Rows of the pool's embeddings, which are computed by the first context that asks."""
+        whole = encode(pool.part, list(self.task.inputs), self.backbone.modality, self.kind)
+        out, seconds = self._embed_once(whole, "training and validation", learnt=True)
+        if part == "train":
+            self.pass_seconds = seconds * pool.share(part)
+        return out[pool.index[part]]
+
+    def _embed_once(self, examples: Examples, part: str, *, learnt: bool) -> tuple[NDArray[np.float32], float]:
+        """Embeddings from the cache, or for it; and the seconds that computing them took."""
+        key = self.frozen_key(examples.windows, learnt=learnt)
         key |= {"what": "embeddings", "pooling": self.backbone.pooling}
         begun = self.run.elapsed
         out = self.cache.array(key, lambda: self._embedded(examples, part, bf16=key["bf16"]))
-        if examples is self.train:
-            took = np.array([self.run.elapsed - begun])
-            self.pass_seconds = float(self.cache.array(key | {"what": "seconds"}, lambda: took)[0])
-            self.run.reach(begun + self.pass_seconds)
-        return out
+        took = self.run.elapsed - begun
+        return out, float(self.cache.array(key | {"what": "seconds"}, lambda: np.array([took]))[0]) if learnt else took
 
     def _embedded(self, examples: Examples, part: str, *, bf16: bool) -> NDArray[np.float32]:
         self.run.log("embed", say=f"embedding {len(examples):,} {part} rows")

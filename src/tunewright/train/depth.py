@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from tunewright.train.loop import Groups
+from tunewright.train.course import Groups
 
 NUMBER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 """The first number in a parameter's name is that of its layer."""

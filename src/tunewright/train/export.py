@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnxscript import optimizer
+from onnxscript.rewriter import onnx_fusions
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
@@ -111,19 +113,29 @@ def _traced(module: nn.Module, arrays: Mapping[str, Any], axes: Axes, outputs: S
             program = torch.onnx.export(
                 module,
                 kwargs=dict(arrays),
-                input_names=list(arrays),
-                output_names=list(outputs),
                 dynamic_shapes=shapes,
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
+                optimize=False,
             )
+            assert program is not None
+            optimizer.optimize_ir(program.model, should_fold=_folded)
+            onnx_fusions.fuse(program.model)
+            # Named last: an input that is handed on has only now become an output with a name of its own.
+            graph = program.model.graph
+            for value, name in zip((*graph.inputs, *graph.outputs), (*arrays, *outputs), strict=True):
+                value.name = name
     finally:
         logger.setLevel(level)
-    assert program is not None
     proto: onnx.ModelProto = program.model_proto
     _forget_how(proto)
     return proto
+
+
+def _folded(node: Any) -> bool | None:
+    """Torch's own rule, but a weight that is only turned stays the one that was trained, and is stored once."""
+    return False if node.op_type == "Transpose" else None
 
 
 def _forget_how(proto: onnx.ModelProto) -> None:

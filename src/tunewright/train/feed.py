@@ -17,6 +17,9 @@ NO_TRUTH = -100
 STEP_BUDGET = 2048
 """Padded tokens that are computed at once; a step with more is added up from pieces, so that memory stays flat."""
 
+BROAD = 128
+"""Tokens from which on a window's attention counts, which grows with their square: of longer ones fewer go together."""
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -25,12 +28,14 @@ class Feed:
     wanted : truth of each window, or of its steps
     batch : (windows, index) → the model's inputs by name, padded to the longest of them
     repeats : int64 (m,), how often each comes in an epoch; default: once
+    apart : nothing is learnt from which rows are computed together, so that long ones may be computed alone
     """
 
     windows: Windows
     wanted: Array | Ragged
     batch: Callable[[Windows, Array], dict[str, Array]]
     repeats: NDArray[np.int64] | None = None
+    apart: bool = False
 
     def __len__(self) -> int:
         """Windows of one epoch."""
@@ -44,10 +49,25 @@ class Feed:
         batches = [order[start : start + rows] for start in range(0, len(order), rows)]
         return [batches[at] for at in draws.permutation(len(batches))]
 
+    def own(self, index: Array, rank: int, size: int) -> tuple[Array, float]:
+        """The windows of one step that one of ``size`` processes computes, and how much of the step's loss is theirs.
+
+        The dearest are dealt out first, so that all have about as much to compute.
+        """
+        if size == 1:
+            return index, 1.0
+        own = index[np.argsort(-self.windows.cost[index], kind="stable")[rank::size]]
+        return own, self.part(own, index)
+
+    def part(self, own: Array, index: Array) -> float:
+        """How much of the loss of the windows at ``index`` is that of those at ``own``, which are some of them."""
+        weights = self.windows.share()
+        return float(weights[own].sum() / weights[index].sum())
+
     def pieces(self, index: Array, budget: int) -> Iterator[tuple[Array, Array]]:
         """The windows of one step in pieces of at most ``budget`` tokens, each with its rows' shares of the loss."""
-        weights = self.windows.share()[index]
-        for piece in by_cost(self.windows.cost[index], budget):
+        weights, cost = self.windows.share()[index], self.windows.cost[index]
+        for piece in by_cost(np.maximum(cost, cost**2 // BROAD) if self.apart else cost, budget):
             yield index[piece], weights[piece] / weights.sum()
 
     def inputs(self, index: Array, device: torch.device) -> dict[str, Tensor]:

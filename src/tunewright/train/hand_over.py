@@ -19,8 +19,8 @@ from tunewright.core.errors import TunewrightError
 
 HF_README = """# {name}
 
-A text encoder and its head, fine-tuned with Tunewright from `{backbone}` ({licence}).
-The folder loads with transformers; the head is a linear map on the pooled, normalised state:
+A text encoder and its {heads}, fine-tuned with Tunewright from `{backbone}` ({licence}).
+The folder loads with transformers; {each} is a linear map on the pooled, normalised state:
 
 ```python
 import json, torch
@@ -39,11 +39,22 @@ def logits(texts):
         states, mask = encoder(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1).float()
     pooled = {pooling}
     pooled = torch.nn.functional.normalize(pooled, dim=-1)
-    return pooled @ head["weight"].T + head["bias"]
+    return {logits}
 ```
 
 `head.json` holds the labels in the order of the logits, and the calibration.
 """
+
+README_OF = {
+    False: {"heads": "head", "each": "the head", "logits": 'pooled @ head["weight"].T + head["bias"]'},
+    True: {
+        "heads": "heads, one for each target",
+        "each": "each head",
+        "logits": '{one["name"]: pooled @ head[one["name"] + ".weight"].T + head[one["name"] + ".bias"]\n'
+        '            for one in about["targets"]}',
+    },
+}
+"""What the README says of one target, and of several."""
 
 POOLED = {
     "mean": "(states * mask).sum(1) / mask.sum(1)",
@@ -64,9 +75,9 @@ def to_hf(bundle: Path, out: Path) -> Path:
     if manifest.backbone["family"] not in plugins.names("backbones"):  # such as n-grams
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     family = plugins.load("backbones", manifest.backbone["family"])
-    target = manifest.targets[0]
-    head = _weights(bundle, manifest, f"head.{target['name']}")
-    if not hasattr(family, "tensors") or set(head) != {"pooled.linear.weight", "pooled.linear.bias"}:
+    heads = {one["name"]: _weights(bundle, manifest, f"head.{one['name']}") for one in manifest.targets}
+    linear = {"pooled.linear.weight", "pooled.linear.bias"}
+    if not hasattr(family, "tensors") or any(set(head) != linear for head in heads.values()):
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     config = manifest.backbone["config"]
     own = _weights(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
@@ -82,20 +93,22 @@ def to_hf(bundle: Path, out: Path) -> Path:
         save_file(theirs, folder / "model.safetensors", {"format": "pt"})
         _write_json(folder / "config.json", config)
         _write_tokenizer(bundle, manifest, folder)
-        save_file({name.rpartition(".")[2]: value for name, value in head.items()}, folder / "head.safetensors")
+        save_file(_named(heads), folder / "head.safetensors")
         settings = manifest.modalities["text"]
         about = {
             "pooling": manifest.backbone["pooling"],
             "prefix": settings["prefix"],
             "max_tokens": settings["max_tokens"],
         }
-        _write_json(folder / "head.json", about | {"target": target})
+        several = len(heads) > 1
+        targets = {"targets": manifest.targets} if several else {"target": manifest.targets[0]}
+        _write_json(folder / "head.json", about | targets)
         told = {
             "name": manifest.name,
             "backbone": manifest.backbone["name"],
             "licence": manifest.backbone["licence"] or "?",
         }
-        readme = HF_README.format(**told, pooling=POOLED[manifest.backbone["pooling"]])
+        readme = HF_README.format(**told, pooling=POOLED[manifest.backbone["pooling"]], **README_OF[several])
         (folder / "README.md").write_text(readme, encoding="utf-8")
     return out
 
@@ -135,6 +148,15 @@ def _opened(bundle: Path) -> Manifest:
 
 def _weights(bundle: Path, manifest: Manifest, part: str) -> dict[str, Any]:
     return {name: value for data in manifest.parts[part].data for name, value in load_file(bundle / data).items()}
+
+
+def _named(heads: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """``weight`` and ``bias`` of the head; of several, each after its target's name."""
+    return {
+        ("" if len(heads) == 1 else f"{target}.") + name.rpartition(".")[2]: value
+        for target, head in heads.items()
+        for name, value in head.items()
+    }
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.backbones._encoder import Encoder
 from tunewright.core import plugins
+from tunewright.core.memory import PeakMemory
 from tunewright.core.space import WITHOUT_STEPS
 from tunewright.objectives._wrapped import modules
 from tunewright.train.context import Context, Fitted
 from tunewright.train.device import give_back
+from tunewright.train.take import say_if_alone, trainings
 
 FEW_ROWS = 16
 """Rows of a class, on the average, up to which pairs of rows teach an encoder more than the rows themselves."""
@@ -20,6 +23,9 @@ EPOCH_PASSES = 3.5
 """What an epoch of full fine-tuning costs, in passes of the frozen encoder over the training rows; measured: 2 to 3."""
 Z80 = 0.8416
 """Standard normal quantile of a one-sided 80 % bound."""
+
+TOLD = ("score", "error", "gain", "low", "kept", "size_bytes", "peak_rss_bytes")
+"""What of a rung stands in the log, besides its time."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Rung:
     score, error : mean row score on the validation part, and its standard error
     gain, low : over the rung kept before, and its one-sided 80 % lower bound
     size_bytes : of the weights that would ship
+    peak_rss_bytes : the largest resident memory of the process meanwhile
     """
 
     method: str
@@ -40,10 +47,13 @@ class Rung:
     low: float | None
     kept: bool
     facts: dict[str, Any]
+    peak_rss_bytes: int = 0
 
 
-def climb(context: Context) -> tuple[Fitted, list[Rung]]:
+def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung]]:
     """Fit the task's method; for ``auto``, each rung in turn.
+
+    baseline : words alone are fitted too, where a method is named
 
     Words and the probe cost little, so the better of the two is kept. A rung that trains by gradient is kept where the
     lower bound of its gain is above zero; it is tried whatever the probe is worth, since a poor probe says nothing of
@@ -53,18 +63,24 @@ def climb(context: Context) -> tuple[Fitted, list[Rung]]:
     kept: Fitted | None = None
     before: Fitted | None = None
     rungs: list[Rung] = []
-    for name in _rungs(context) if asked == "auto" else _with_baseline(context, asked):
+    named = _with_baseline(context, asked) if baseline else (asked,)
+    for name in _rungs(context) if asked == "auto" else named:
         if kept is not None and context.run.stopping:
             context.run.log("rung", method=name, say=f"{name}: not tried, the time is over")
             break
         begun = context.run.elapsed
         context.run.log("method", method=name, say=f"{name}: {plugins.summary('methods', name)}")
-        fitted = plugins.load("methods", name).fit(context)
+        with PeakMemory() as memory:
+            fitted = plugins.load("methods", name).fit(context)
         give_back()
+        say_if_alone(context, fitted)
         rung = _compared(context, fitted, before, context.run.elapsed - begun)
+        rung = replace(rung, peak_rss_bytes=memory.bytes)
         if asked != "auto":
             rung = replace(rung, kept=name == asked)
-        told = {key: getattr(rung, key) for key in ("score", "gain", "low", "kept")}
+        told = {key: getattr(rung, key) for key in TOLD}
+        told |= {"took_seconds": round(rung.seconds, 3), "metric": context.kind.headline[0]}
+        told |= {"trainable_parameters": fitted.facts.get("trainable_parameters")}
         context.run.log("rung", method=name, say=_said(context, rung), **told)
         rungs.append(rung)
         if name == "probe":
@@ -99,8 +115,11 @@ def _rungs(context: Context) -> Iterator[str]:
     yield "probe"
     if context.target.kind == "classify" and len(context.train) <= FEW_ROWS * context.kind.size:
         yield "contrastive"
-    long = context.start is not None and EPOCH_PASSES * context.pass_seconds > context.run.left
-    if long and "words" not in modules(context.task):  # an objective on embeddings has none to move in ``top``
+    left = context.run.left / trainings(context.task.fit)
+    long = context.start is not None and EPOCH_PASSES * context.pass_seconds > left
+    # An objective on embeddings has none to move in ``top``, which knows the layers of our own encoder alone.
+    own = isinstance(context.backbone.encoder, Encoder)
+    if long and own and "words" not in modules(context.task):
         yield "top"
     else:
         yield "full"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tunewright.backbones._catalogue import Found
+from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._load import load
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.task import Target, Task
+from tunewright.core.types import Kind
+from tunewright.kinds._several import SEVERAL, Several
 from tunewright.objectives._wrapped import check
-from tunewright.train import device
+from tunewright.train import device, take
 from tunewright.train.context import Context, Fitted, Part
 from tunewright.train.ladder import Rung, climb
+from tunewright.train.trial import try_export
 
 
 def choose_backbone(task: Task, language: str) -> tuple[LoadedBackbone, Found]:
@@ -42,24 +46,40 @@ def prepare(
 ) -> Context:
     """Everything that a method may use.
 
+    target : the task's own, or ``together`` for several
     parts : ``train``, ``validation`` and ``held_out``
     heard : called with the backbone as soon as one is chosen
     """
     check(task, target.kind)
+    take.check(task, target.kind)
     where, bf16 = device.choose(task.fit)
-    train, validation = parts["train"], parts["validation"]
-    values = [*train.truth, *validation.truth] if not target.labels else train.truth
-    kind = plugins.load("kinds", target.kind).learn(values, target.model_dump())
+    kind = learnt_kind(task, target, parts["train"], parts["validation"])
 
     def chosen() -> tuple[LoadedBackbone, Found]:
         backbone, found = choose_backbone(task, language)
         heard(backbone, found)
+        if not isinstance(backbone.encoder, Encoder):
+            try_export(backbone, found, [parts["train"].inputs[column] for column in task.inputs], run)
         return backbone, found
 
     return Context(task, target, kind, parts, run, where, bf16, chosen)
 
 
-def learn(context: Context) -> tuple[Fitted, list[Rung]]:
+def together(targets: Sequence[Target]) -> Target:
+    """The one target that a task's targets are for a method: the single one itself, or what stands for several."""
+    return targets[0] if len(targets) == 1 else Target(name="targets", kind=SEVERAL)
+
+
+def learnt_kind(task: Task, target: Target, train: Part, validation: Part) -> Kind:
+    """The kind of a target (or of all together), from its values in the rows that are learnt from and chosen by."""
+    values = [*train.truth, *validation.truth] if not target.labels else train.truth
+    if target.kind == SEVERAL:
+        return Several.learn(values, {"targets": [one.model_dump() for one in task.targets]})
+    learnt: Kind = plugins.load("kinds", target.kind).learn(values, target.model_dump())
+    return learnt
+
+
+def learn(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung]]:
     """Fit the task's method (or climb the ladder) on the training part, judged on the validation part."""
     with device.threads(context.task.fit.threads):
-        return climb(context)
+        return climb(context, baseline=baseline)

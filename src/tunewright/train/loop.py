@@ -7,100 +7,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tunewright.core.run import Run
-from tunewright.core.task import Fit
+from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 from tunewright.train.checkpoint import Checkpoints
+from tunewright.train.course import Best, Course
 from tunewright.train.device import fast, give_back
-from tunewright.train.feed import STEP_BUDGET, Feed
+from tunewright.train.feed import STEP_BUDGET
 from tunewright.train.moving import Moving
 from tunewright.train.plan import Plan
-from tunewright.train.step import Loss, Piece, Step, plain
-
-Judge = Callable[[nn.Module], tuple[float, Any]]
-"""model → (score on the validation part, higher is better; its outputs there)"""
-Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
-"""(model, weight decay) → the optimiser's groups; a group's ``share`` scales its step size"""
-AfterStep = Callable[[int, int], None]
-"""(steps made, steps planned), called after the optimiser's step, while the gradients are still there"""
+from tunewright.train.recompute import Recompute
+from tunewright.train.step import Piece
+from tunewright.train.team import ALONE, Team
 
 CLIP = 1.0
 """Largest norm of the gradient of one step."""
 TRIM_STEPS = 20
 """Steps after which freed memory is given back."""
-
-
-class Model(nn.Module):
-    """Encoder and head, trained together."""
-
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-
-    def forward(self, **arrays: Tensor) -> Tensor:
-        states, mask = self.encoder(**arrays)
-        return self.head(states.float(), mask).float()  # type: ignore[no-any-return]
-
-
-def decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases and norms do not."""
-    moving = [one for one in model.parameters() if one.requires_grad]
-    return [
-        {"params": [one for one in moving if one.ndim >= 2], "weight_decay": decay},
-        {"params": [one for one in moving if one.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-@dataclass(frozen=True)
-class Course:
-    """One training by gradient: from what, by which loss, judged how.
-
-    name : in its log lines; metric : what ``judge`` measures
-    checkpoints : folder of its checkpoints; another course, or the same on other weights, has another one
-    rate : peak step size; step : ``plain``, wrapped by the objectives
-    held_out_passes : how many times the cost of a judgement one pass over the rows takes that the graphs are judged on
-    carried : tensors that ``after_step`` changes in place; they are part of a checkpoint
-    """
-
-    name: str
-    checkpoints: Path
-    feed: Feed
-    loss: Loss
-    judge: Judge
-    metric: str
-    fit: Fit
-    seed: int
-    rate: float
-    run: Run
-    device: torch.device
-    bf16: bool
-    step: Step = plain
-    groups: Groups = decayed
-    held_out_passes: float = 0.0
-    after_step: AfterStep = lambda step, planned: None
-    carried: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass
-class Best:
-    """The best values of what moves, by the score of the validation part; a later one must be better."""
-
-    values: dict[str, Tensor]
-    score: float
-    outputs: Any
-    step: int = 0
-    misses: int = 0
-    scores: list[float] = field(default_factory=list)
 
 
 def descend(course: Course, model: nn.Module) -> tuple[Best, dict[str, Any]]:
@@ -114,12 +43,21 @@ def descend(course: Course, model: nn.Module) -> tuple[Best, dict[str, Any]]:
     The best, and what is to be told of the training. Where the loss stops being finite, training ends with the best so
     far and says so.
     """
-    return _Descent(course, model).run()
+    if course.run.elsewhere is not None:
+        best, told = course.run.elsewhere(course, model)
+        return best, told
+    return descend_here(course, model)
+
+
+def descend_here(course: Course, model: nn.Module, team: Team = ALONE) -> tuple[Best, dict[str, Any]]:
+    """As ``descend``, by this process, as one of a team; only the first one's best has outputs."""
+    return _Descent(course, model, team).run()
 
 
 class _Descent:
-    def __init__(self, course: Course, model: nn.Module) -> None:
+    def __init__(self, course: Course, model: nn.Module, team: Team) -> None:
         self.course = course
+        self.team = team
         self.model = model.to(course.device)
         self.moving = Moving(model, course.fit.average)
         self.optimiser = torch.optim.AdamW(course.groups(model, course.fit.weight_decay), lr=course.rate, fused=True)
@@ -127,6 +65,7 @@ class _Descent:
         self.per_epoch = math.ceil(len(course.feed) / course.fit.batch_rows)
         self.draws = np.random.default_rng(course.seed)
         self.budget = STEP_BUDGET
+        self.recompute = Recompute(course.fit.recompute, self.model)
         self.step = 0
         self.epoch = 0
         self.batch = 0
@@ -140,21 +79,31 @@ class _Descent:
             self._epoch()
         self.moving.restore(self.best.values)
         told = {"steps": self.step, "best_step": self.best.step, "scores": self.best.scores}
+        told |= {"workers": self.team.size} if self.team.size > 1 else {}
         return self.best, {"stopped": self.stopped, **told, "trainable_parameters": self.moving.size}
 
     def _begin(self) -> None:
         """At the beginning, or after the last checkpoint, if there is one."""
-        kept = self.checkpoints.latest()
+        kept = self.team.agree(self.checkpoints.latest() if self.team.first else None)
         if kept is not None:
             self.moving.restore(_named("best", kept[0]))
         self.best, self.plan = self._started()
         if kept is not None:
             self._go_on(*kept)
+        self._note_begin()
+
+    def _note_begin(self) -> None:
+        """The first line of this training in the journal."""
+        course, best = self.course, self.best
+        sizes = {"step": self.step, "steps": self.plan.steps, "trainable_parameters": self.moving.size}
+        told = {"metric": course.metric, "score": best.scores[0], "best": best.score, "unit": course.unit}
+        label = course.checkpoints.name.rpartition("-")[0].removesuffix("-1") or course.name
+        course.run.note("begin", method=course.name, course=label, work=course.run.work.name, **sizes, **told)
 
     def _started(self) -> tuple[Best, Plan]:
         course = self.course
         begun = course.run.elapsed
-        score, outputs = course.judge(self.model)
+        score, outputs = self._judged()
         pass_seconds = (course.run.elapsed - begun) * course.held_out_passes
         plan = Plan(course.fit.epochs * self.per_epoch, course.rate, course.fit.warmup, course.run, pass_seconds)
         return Best(self.moving.copy(), score, outputs, scores=[score]), plan
@@ -163,29 +112,37 @@ class _Descent:
         course = self.course
         self._epoch_draws = self.draws.bit_generator.state
         for index in course.feed.epoch(course.fit.batch_rows, self.draws)[self.batch :]:
-            if course.run.stopping or self.step >= self.plan.steps:
+            if self._over():
                 break
             if not self._stepped(index):
                 return
         self._judge()
         self.epoch, self.batch = self.epoch + 1, 0
-        self.stopped = self._why_stopped()
-        if self.checkpoints.due and not course.run.interrupted:  # after a kill the whole training is wanted
+        self.stopped = self.team.agree(self._why_stopped())
+        # After a kill the whole training is wanted.
+        if self.team.first and self.checkpoints.due and not course.run.interrupted:
             self._save(self.draws.bit_generator.state)
+
+    def _over(self) -> bool:
+        """Whether no further step is made; the first one's clock and plan are those of all."""
+        over, steps = self.team.agree_on(self.course.run.stopping, self.plan.steps)
+        self.plan.steps = int(steps)
+        return bool(over) or self.step >= self.plan.steps
 
     def _stepped(self, index: Array) -> bool:
         """One step of the optimiser; false where the loss is not finite."""
         course = self.course
         begun = time.monotonic()
-        loss = self._gradients(index)
+        loss = self.team.add_up(list(self.moving.parameters.values()), self._gradients(index))
         if not math.isfinite(loss):
             self.stopped = "loss is not finite"
             remedy = f"lower fit.learning_rate (now {course.rate:g})"
             said = f"the loss is not finite at step {self.step}: the best so far is kept → {remedy}"
             course.run.log("astray", say=said)
             return False
+        rate = self.plan.rate(self.step)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.rate(self.step) * group.get("share", 1.0)
+            group["lr"] = rate * group.get("share", 1.0)
         nn.utils.clip_grad_norm_(self.moving.parameters.values(), CLIP)
         self.optimiser.step()
         course.after_step(self.step + 1, self.plan.steps)
@@ -195,42 +152,71 @@ class _Descent:
         self.plan.look(self.step)
         if self.step % TRIM_STEPS == 0:
             give_back()
-        speed = int(course.feed.windows.cost[index].sum()) / max(time.monotonic() - begun, 1e-9)
-        done = self.step / self.plan.steps
-        course.run.progress("train", done, loss=loss, epoch=self.epoch + 1, cost_per_second=round(speed))
-        if self.checkpoints.due:
+        facts = self._facts(int(course.feed.windows.cost[index].sum()), max(time.monotonic() - begun, 1e-9))
+        course.run.progress("train", self.step / self.plan.steps, loss=loss, learning_rate=rate, **facts)
+        if self.team.first and self.checkpoints.due:
             self._save(self._epoch_draws)
         return True
 
+    def _facts(self, cost: int, took: float) -> dict[str, Any]:
+        """What a step that cost so much in so many seconds tells of the whole training."""
+        course, steps = self.course, self.plan.steps
+        place = {"method": course.name, "epoch": self.epoch + 1, "step": self.step, "steps": steps}
+        speed = {"cost": cost, "took": took, "cost_per_second": round(cost / took), "unit": course.unit}
+        score = {"metric": course.metric, "best": self.best.score}
+        return place | speed | score | {"left_seconds": self.plan.left_seconds(self.step)}
+
     def _gradients(self, index: Array) -> float:
-        """Gradients of one batch, added up from pieces; smaller pieces where memory does not allow these."""
+        """This process's share of a batch's gradients, added up from pieces; smaller ones where memory is short."""
         while True:
             try:
                 return self._added_up(index)
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error) or self.budget <= int(self.course.feed.windows.cost[index].min()):
+                if not _out_of_memory(error) or not self._made_room(index):
                     raise
-                self.budget //= 2
                 self.optimiser.zero_grad(set_to_none=True)
-                self.course.run.log(
-                    "memory", say=f"out of memory: going on with pieces of {self.budget} tokens instead of twice that"
-                )
+
+    def _made_room(self, index: Array) -> bool:
+        """Smaller pieces for the next attempt; once they are single windows, fewer activations; or nothing is left."""
+        if self.budget > int(self.course.feed.windows.cost[index].min()):
+            self.budget //= 2
+            said = f"going on with pieces of {self.budget} tokens instead of twice that"
+        elif self.recompute.insist():
+            said = "going on with activations that are computed again instead of kept"
+        else:
+            return False
+        self.course.run.log("memory", say=f"out of memory: {said}")
+        return True
 
     def _added_up(self, index: Array) -> float:
         course = self.course
         self.model.train()
+        self.team.draw_apart(course.seed, self.step)
+        index, part = course.feed.own(index, self.team.rank, self.team.size)
         loss = 0.0
         with fast(course.device, course.bf16):
-            for rows, weights in course.feed.pieces(index, self.budget):
+            for rows, weights in course.feed.pieces(index, self.budget) if len(index) else ():
                 arrays, truth = course.feed.inputs(rows, course.device), course.feed.truth(rows, course.device)
-                shares = torch.from_numpy(weights).to(course.device, torch.float32)
-                loss += float(course.step(self.model, Piece(arrays, truth, shares, course.loss)))
+                shares = torch.from_numpy(weights * part).to(course.device, torch.float32)
+                with self.recompute.by_length(int(course.feed.windows.cost[rows].max())):
+                    loss += float(course.step(self.model, Piece(arrays, truth, shares, course.loss)))
         return loss
+
+    def _judged(self) -> tuple[float, Any]:
+        """The first one's judgement of what the model holds; what that changes (a pruning) changes everywhere."""
+        score, outputs = self.course.judge(self.model) if self.team.first else (0.0, None)
+        self.team.spread(self.moving.parameters.values())
+        return self.team.agree(score), outputs
 
     def _judge(self) -> None:
         course, best = self.course, self.best
+        if not self.team.alike(self.moving.parameters.values()):
+            raise TunewrightError(
+                f"{course.name}: after epoch {self.epoch + 1} the workers' weights differ",
+                "use machines of one kind, or --workers 1",
+            )
         with self.moving.as_shipped():
-            score, outputs = course.judge(self.model)
+            score, outputs = self._judged()
             best.scores.append(score)
             if score > best.score:
                 best.values, best.score, best.outputs = self.moving.copy(), score, outputs
@@ -239,7 +225,8 @@ class _Descent:
                 best.misses += 1
         of = f"epoch {self.epoch + 1} of {course.fit.epochs}"
         said = f"{of}: validation {course.metric} {score:.4f} (best {best.score:.4f})"
-        course.run.log("epoch", method=course.name, epoch=self.epoch + 1, step=self.step, score=score, say=said)
+        told = {"step": self.step, "metric": course.metric, "score": score, "best": best.score, "say": said}
+        course.run.log("epoch", method=course.name, epoch=self.epoch + 1, **told)
 
     def _why_stopped(self) -> str:
         """Why training is over after this epoch; empty where it is not."""
@@ -270,6 +257,7 @@ class _Descent:
             "stopped": self.stopped,
             "seconds": run.elapsed,
             "threads": torch.get_num_threads(),
+            "workers": self.team.size,
         }
         self.checkpoints.save(tensors, facts)
 
@@ -295,6 +283,8 @@ class _Descent:
         if facts["threads"] != torch.get_num_threads():
             other = f"{torch.get_num_threads()} threads instead of {facts['threads']}"
             said += f"; with {other} the last bits of the weights differ from those of a run that was never stopped"
+        if facts.get("workers", 1) != self.team.size:
+            said += f"; {self.team.size} workers instead of {facts['workers']} draw other numbers from here on"
         run.log("resumed", method=self.course.name, step=self.step, say=said)
 
 

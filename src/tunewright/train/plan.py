@@ -44,6 +44,10 @@ class Plan:
         if possible < self.steps:
             self.steps = max(possible, step)
 
+    def left_seconds(self, step: int) -> float:
+        """Until the steps planned are made at the speed so far, or the minutes are over, whichever comes first."""
+        return max(0.0, min(self._run.left, (self.steps - step) * self.spent / max(step, 1)))
+
     def rate(self, step: int) -> float:
         """Step size: rises over the warm-up, then falls to zero along a straight line."""
         share = (step + 1) / (self.steps + 1)

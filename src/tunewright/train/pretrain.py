@@ -24,7 +24,8 @@ from tunewright.core.task import Task
 from tunewright.modalities.text import Text
 from tunewright.train import _contrast, _masked, device
 from tunewright.train._corpus import Pretraining, windows_of
-from tunewright.train.loop import Course, descend
+from tunewright.train.course import Course
+from tunewright.train.loop import descend
 from tunewright.train.step import Piece, Step
 
 Objective = Callable[[Pretraining], tuple[Course, Any, dict[str, Any]]]

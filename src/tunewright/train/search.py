@@ -155,8 +155,10 @@ class Open:
         return self._trial.should_prune()
 
     def twin(self) -> Trial | None:
-        """An earlier trial with the same settings that has ended."""
-        return next((one for one in self._study.trials if one.counts and one.params == self.params), None)
+        """An earlier trial with the same settings that has ended, or is under way."""
+        others = [one for one in self._study.trials if one.number != self.number]
+        found = (one for one in others if one.counts or one.state == "stopped")
+        return next((one for one in found if one.params == self.params), None)
 
     def finish(self, values: Sequence[float], seconds: float) -> None:
         self._end(TrialState.COMPLETE, seconds, values)

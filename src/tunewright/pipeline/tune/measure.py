@@ -77,7 +77,7 @@ def measured(task: Task, parts: Parts, run: Run, objectives: Sequence[Objective]
 
     context = context_of(task, parts, run, lambda backbone, found: None, parts.validation)
     fitted = fitted_alone(context)
-    truth = context.kind.encode(parts.validation.targets[task.targets[0].name])
+    truth = context.kind.encode(context.parts["validation"].truth)
     found = {"score": round(float(np.mean(context.kind.row_score(fitted.validation_logits, truth))), 6)}
     if any(one.name != "accuracy" for one in objectives):
         found |= _exported(context, fitted, task, parts.validation, run)

@@ -1,4 +1,4 @@
-"""The trials of a search, one after the other, until there are enough of them or the time is over."""
+"""The trials of a search, until there are enough of them or the time is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tunewright.core.space import Field
 from tunewright.core.task import Task, varied
 from tunewright.pipeline.parts import Parts
 from tunewright.pipeline.release import key_of
-from tunewright.pipeline.tune.measure import Objective, measured
+from tunewright.pipeline.tune.hands import Hands, Order, Outcome, VerdictError
+from tunewright.pipeline.tune.measure import Objective
 from tunewright.pipeline.tune.told import record_of, said, told, write
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ KNOWN_IN_A_ROW = 50
 """Draws of settings that were tried before, after which the search space counts as tried out."""
 
 
-class _Given(Exception):
+class _Given(VerdictError):
     """The trial is given up: its score is behind that of most others."""
 
 
-class _Cut(Exception):
+class _Cut(VerdictError):
     """The search ends in the midst of a trial."""
 
 
@@ -83,36 +84,49 @@ class Search:
     objectives: Sequence[Objective]
     run: Run
     clock: Clock
+    hands: Hands
 
     def go(self, trials: int, *, force: bool) -> None:
         """Try settings until there are ``trials`` that count, the minutes are over, or nothing new is drawn."""
-        run, known = self.run, 0
+        run = self.run
         for number in self.study.take_up():
             run.log("died", trial=number, say=f"trial {number} was not at its end: it is taken up again")
         if run.out.exists() and not force and self.counted() < trials:
             raise TunewrightError(
                 f"{run.out}: it exists already", "pass --force to replace it, or choose another --out"
             )
-        while self.counted() < trials and not run.stopping:
-            trial = self.study.ask(self.space, self.task.fit.method)
-            twin = trial.twin()
-            if twin is None:
-                known = 0
-                self._try(trial)
-                self._tidy()
-                write(run, record_of(self.study.trials, self.space, self.objectives, self.task, self.parts))
-                continue
-            trial.give_way(twin)
-            known += 1
-            if known == KNOWN_IN_A_ROW:
-                run.log("tried out", say=f"nothing new in {known} draws: the search space is tried out")
+        under_way: dict[int, tuple[Open, Run]] = {}
+        new = True
+        while True:
+            while new and len(under_way) < self.hands.places and self.counted() + len(under_way) < trials:
+                trial = None if run.stopping else self._drawn()
+                new = trial is not None
+                if trial is not None:
+                    under_way[trial.number] = trial, self._begun(trial)
+            if not under_way:
                 return
+            number, outcome = self.hands.ended()
+            self._ended(*under_way.pop(number), outcome)
+            self._tidy()
+            write(run, record_of(self.study.trials, self.space, self.objectives, self.task, self.parts))
 
     def counted(self) -> int:
         return sum(one.counts for one in self.study.trials)
 
-    def _try(self, trial: Open) -> None:
-        """Run one trial; where the search ends meanwhile it stays open, and is taken up by the next command."""
+    def _drawn(self) -> Open | None:
+        """The next trial; None where only settings are drawn that were tried before."""
+        for _ in range(KNOWN_IN_A_ROW):
+            trial = self.study.ask(self.space, self.task.fit.method)
+            twin = trial.twin()
+            if twin is None:
+                return trial
+            trial.give_way(twin)
+        said = f"nothing new in {KNOWN_IN_A_ROW} draws: the search space is tried out"
+        self.run.log("tried out", say=said)
+        return None
+
+    def _begun(self, trial: Open) -> Run:
+        """Let one trial begin, and give its run."""
         task = varied(self.task, trial.params | {"search": {}})
         folder = self.run.work / f"trial-{trial.home}"
         folder.mkdir(exist_ok=True)
@@ -120,17 +134,20 @@ class Search:
         own.continues(key_of(task, self.parts))
         own.work.mkdir(exist_ok=True)
         _share_cache(own.work, self.run.work)
-        try:
-            values = measured(task, self.parts, own, self.objectives)
-        except _Cut:
+        self.hands.begin(Order(trial.number, task, own))
+        return own
+
+    def _ended(self, trial: Open, own: Run, outcome: Outcome) -> None:
+        """Write down what came of a trial; one that the end of the search cut short is taken up by the next command."""
+        if isinstance(outcome, _Cut):
             trial.leave()
             return
-        except _Given:
+        if isinstance(outcome, _Given):
             trial.prune(own.elapsed)
-        except TunewrightError as error:
-            trial.fail(str(error), own.elapsed)
+        elif isinstance(outcome, Exception):
+            trial.fail(str(outcome), own.elapsed)
         else:
-            trial.finish(values, own.elapsed)
+            trial.finish(outcome, own.elapsed)
         self.clock.keep()
         done = told(self.study.trials[trial.number], self.objectives)
         line = said(done, [one.name for one in self.objectives])

@@ -1,0 +1,156 @@
+"""The probe and words alone, blended: both see every row, and each counts for what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from tunewright.core.types import Array
+from tunewright.methods import lexical, probe
+from tunewright.modalities.ngrams import Ngrams
+from tunewright.modalities.text import Text
+from tunewright.modalities.text_ngrams import TextNgrams
+from tunewright.train.context import Context, Fitted
+
+FOLDS = 5
+"""Of the validation rows: ``out_of_fold`` tells what the blend is worth by factors that were fitted on other rows."""
+MOST = 20.0
+"""The largest factor."""
+
+Factors = NDArray[np.float64]
+"""(2,), how much the logits of the probe and those of words count"""
+
+
+def fit(context: Context) -> Fitted:
+    """A sum of the logits of both, with two factors fitted on the validation rows.
+
+    Source: Wolpert 1992, Stacked generalization; Breiman 1996, Stacked regressions (factors are not negative).
+    """
+    words = lexical.fit(context)
+    dense = context.start or probe.fit(context)
+    logits = np.stack([dense.validation_logits, words.validation_logits]).astype(np.float64)
+    loss, truth = _loss(context), context.validation.truth
+    factors = best_factors(logits, truth, loss)
+    apart = context.kind.row_score(out_of_fold(logits, truth, loss, context.task.seed), truth)
+    judged = blended(factors, logits).astype(np.float32), round(float(apart.mean()), 6)
+    fitted = _fitted(context, dense, words, factors, *judged)
+
+    def refit() -> Fitted:
+        again = [one.refit() if one.refit is not None else one for one in (dense, words)]
+        return _fitted(context, again[0], again[1], factors, *judged)
+
+    return replace(fitted, refit=refit)
+
+
+Loss = Callable[[Array, Array], Array]
+"""(logits (n, k), truth) → the kind's loss of each row (n,)"""
+
+
+def best_factors(logits: NDArray[np.float64], truth: Array, loss: Loss) -> Factors:
+    """The factors of least mean loss, none below zero; logits : (2, n, k). Without rows they are both 1."""
+    if not len(truth):
+        return np.ones(2)
+
+    def mean_loss(factors: Factors) -> float:
+        return float(loss(blended(factors, logits), truth).mean())
+
+    found: Factors = minimize(mean_loss, np.ones(2), method="L-BFGS-B", bounds=[(0.0, MOST)] * 2).x
+    return found if found.any() else np.ones(2)
+
+
+def out_of_fold(logits: NDArray[np.float64], truth: Array, loss: Loss, seed: int) -> Array:
+    """float32 (n, k): every row blended by factors that were fitted on rows of other folds."""
+    out = np.zeros(logits.shape[1:], np.float32)
+    for judged in np.array_split(np.random.default_rng(seed).permutation(len(truth)), FOLDS):
+        others = np.setdiff1d(np.arange(len(truth)), judged)
+        out[judged] = blended(best_factors(logits[:, others], truth[others], loss), logits[:, judged])
+    return out
+
+
+def blended(factors: Factors, logits: Array) -> Array:
+    """(n, k): the sum over both, each times its factor; logits : (2, n, k)."""
+    summed: Array = np.tensordot(factors, logits, 1)
+    return summed
+
+
+class Both(nn.Module):
+    """Token states, and behind them the sum of the row's n-grams, the same at every token.
+
+    width : of the states and the sum together
+    """
+
+    def __init__(self, encoder: nn.Module, words: lexical.NgramSum, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.words_alone = words
+        self.width = width + words.width
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, features: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As ``Encoder`` and ``NgramSum`` take them → states (b, t, d + k), mask float32 (b, t)"""
+        states, mask = self.encoder(input_ids, attention_mask)
+        sums, _ = self.words_alone(features, weights)
+        return torch.cat([states, sums.expand(-1, states.shape[1], -1)], -1), mask
+
+
+class BlendHead(nn.Module):
+    """The heads of both on their parts of the states (b, t, d + k): logits (b, k).
+
+    width : d
+    """
+
+    factors: Tensor
+
+    def __init__(self, dense: nn.Module, words: nn.Module, width: int, factors: Factors) -> None:
+        super().__init__()
+        self.dense = dense
+        self.words_alone = words
+        self.width = width
+        self.register_buffer("factors", torch.from_numpy(factors).float())
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """states (b, t, d + k), mask (b, t) → logits (b, k)"""
+        dense = self.dense(states[..., : self.width], mask)
+        words = self.words_alone(states[..., self.width :], mask)
+        return self.factors[0] * dense + self.factors[1] * words  # type: ignore[no-any-return]
+
+
+def _loss(context: Context) -> Loss:
+    of_rows: Any = context.new_head().to("cpu").loss
+
+    def loss(logits: Array, truth: Array) -> Array:
+        found: Array = of_rows(torch.from_numpy(logits), torch.from_numpy(truth)).detach().numpy()
+        return found
+
+    return loss
+
+
+def _fitted(
+    context: Context, dense: Fitted, words: Fitted, factors: Factors, validation_logits: Array, score: float
+) -> Fitted:
+    backbone = context.backbone
+    assert words.backbone is not None
+    assert isinstance(words.encoder, lexical.NgramSum)
+    ngrams, text = words.backbone.modality, backbone.modality
+    assert isinstance(text, Text)
+    assert isinstance(ngrams, Ngrams)
+    encoder = Both(backbone.encoder, words.encoder, backbone.width)
+    head = BlendHead(dense.head, words.head, backbone.width, factors).to(context.device)
+    facts = {
+        "factors": {"probe": round(float(factors[0]), 6), "lexical": round(float(factors[1]), 6)},
+        "out_of_fold": score,
+        "strength": {"probe": dense.facts["strength"], "lexical": words.facts["strength"]},
+        "ngrams": words.facts["ngrams"],
+        "trainable_parameters": 2 + sum(one.facts["trainable_parameters"] for one in (dense, words)),
+    }
+    modality = TextNgrams(text, ngrams)
+    both = replace(backbone, modality_name="text_ngrams", modality=modality, encoder=encoder, width=encoder.width)
+    return Fitted("blend", encoder, head, validation_logits, facts, backbone=both, found=context.found)
