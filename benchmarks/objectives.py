@@ -1,8 +1,9 @@
 """Training options: what each one gains over none, on Banking77 and fin_phrasebank (minilm-en, full fine-tuning).
 
-Compared: the objectives, oversampling, layer-wise step sizes and the moving average, each at one strength, with the
-same fit without it: same rows, same seed, same epochs (time is no limit). Gain in test accuracy, with its 95 %
-interval; in macro-F1; smallest and largest gain of a seed; and how many times longer the whole fit takes.
+Compared: the objectives, oversampling, layer-wise step sizes, the moving average, soups and distilled ensembles, each
+at one strength, with the same fit without it: same rows, same seed, same epochs (time is no limit). Gain in test
+accuracy, with its 95 % interval; in macro-F1; smallest and largest gain of a seed; and how many times longer the whole
+fit takes.
 How: each fit is a process of the installed command; for each seed, all options one after the other. The interval is
 over the test rows, paired: for each row the mean over the seeds of right with the option less right without it.
 Banking77 has a test file; of fin_phrasebank every fifth distinct sentence is a test row, the same ones for all seeds.
@@ -37,6 +38,8 @@ OPTIONS: dict[str, str] = {
     "oversample": "fit.oversample=0.5",
     "layer_decay": "fit.layer_decay=0.9",
     "no_average": "fit.average=0.0",
+    "soup": "fit.soup=3",
+    "ensemble": "fit.ensemble=3",
 }
 """Option → its setting. The moving average is on by default: its row says what is lost without it."""
 
