@@ -42,7 +42,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 def test_the_verbs_are_those_of_the_documentation(cli: Callable[..., Any]) -> None:
-    wanted = ["check", "evaluate", "export", "fit", "models", "predict", "pretrain"]
+    wanted = ["check", "compare", "evaluate", "explain", "export", "fit", "models", "predict", "pretrain"]
     wanted += ["sample", "schema", "serve", "show", "tune"]
     assert wanted == VERBS
     told = cli("--help")

@@ -14,6 +14,7 @@ _HOMES = {
     "fit": "tunewright.pipeline",
     "check": "tunewright.pipeline",
     "evaluate": "tunewright.pipeline",
+    "compare": "tunewright.pipeline",
     "pretrain": "tunewright.pipeline",
     "tune": "tunewright.pipeline",
     "load": "tunewright.runtime.predictor",
@@ -31,6 +32,7 @@ __all__ = [
     "TextClassifier",
     "TunewrightError",
     "check",
+    "compare",
     "evaluate",
     "fit",
     "load",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from tunewright.core.task import Task
     from tunewright.estimator import TextClassifier
     from tunewright.pipeline import check, evaluate, fit
+    from tunewright.pipeline.compare import compare
     from tunewright.pipeline.pretrain import pretrain
     from tunewright.pipeline.tune import tune
     from tunewright.runtime.predictor import Predictor, load

@@ -42,9 +42,11 @@ def noisy(request: pytest.FixtureRequest) -> Context:
 
 
 def make_noisy(kind: str, n: int = 400) -> Context:
-    """With the same answers as those of four folds, too."""
+    """With the same answers as those of four folds, and those of a noisier model before it, too."""
     plain = _noisy(kind, n)
     fold = np.arange(n) % 4 + 1
+    logits = plain.logits + np.random.default_rng(8).normal(0, 0.7, plain.logits.shape)
+    plain = replace(plain, before=Context(plain.kind, logits, plain.truth))
     return replace(plain, folds=Folds(plain.decided, plain.truth, fold, (300,) * 4, ("probe",) * 4, 4))
 
 

@@ -95,8 +95,8 @@ def test_the_interval_of_ece_covers_the_true_value() -> None:
 def test_drawing_by_products_of_matrices_is_drawing_rows() -> None:
     context = sample(60, 0.1, 0)
     scores = audit.scores_of(context)
-    drawn = audit._drawn(context, scores, audit._bin_table(scores))
+    drawn = audit._drawn(context, scores, audit.bin_table(scores))
     index = next(iter(audit.draws(60, context.seed, 1)))
     picked = audit.scores_of(Context(context.kind, context.logits[index], context.truth[index]))
-    assert drawn["ece"][0] == pytest.approx(audit.ece(audit._bin_table(picked).sum(0)))
+    assert drawn["ece"][0] == pytest.approx(audit.ece(audit.bin_table(picked).sum(0)))
     assert drawn["brier"][0] == pytest.approx(picked.brier.mean())

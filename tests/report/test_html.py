@@ -229,3 +229,17 @@ def test_findings_of_an_audit_that_is_gone_are_shown_all_the_same(about: dict[st
     assert "Vanished" in text
     assert "Some measure" in text
     assert "0.200–0.300" in text
+
+
+def test_a_comparison_begins_with_its_sentence_and_shows_both_bundles(context: Context) -> None:
+    before = replace(context, logits=np.roll(context.logits, 7, 0))
+    found = audit(replace(context, before=before), only=["compare"])
+    told = {"A": {"name": "old <b>", "digest": "sha256:1"}, "B": {"name": "new", "digest": "sha256:2"}}
+    shown = Outline(page(report.record({"name": "old → new"}, found) | {"compared": told}, found))
+    assert html.sentence(found)[0].startswith("B is better by ")
+    for language, sentence in zip(("en", "zh"), html.sentence(found), strict=True):
+        assert sentence in shown.text(language).replace("\u2060", "")
+    for language, said in (("en", "The two bundles"), ("zh", "两个模型包"), ("en", "rows.jsonl"), ("", "old <b>")):
+        assert said in shown.text(language)
+    assert "No gate is set" not in shown.text("en")
+    assert "private text" not in shown.text("en")

@@ -51,6 +51,18 @@ def test_an_audits_own_words_come_first() -> None:
     assert words.metric("drop", {"drop": "下降"}) == ("Drop", "下降")
 
 
+@pytest.mark.parametrize(
+    ("name", "english", "chinese"),
+    [
+        ("difference.accuracy", "Difference in accuracy", "准确率之差"),
+        ("p.mae", "P value of mean absolute error", "平均绝对误差的 p 值"),
+        ("baseline.r2", "Baseline R²", "基线决定系数 R²"),
+    ],
+)
+def test_a_name_made_of_another_is_said_by_it(name: str, english: str, chinese: str) -> None:
+    assert words.metric(name) == (english, chinese)
+
+
 def test_what_is_unknown_stays_as_it_is() -> None:
     assert words.translate("something new") == "something new"
 

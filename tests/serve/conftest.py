@@ -56,6 +56,21 @@ def bayes() -> ModuleType:
     return _module("bayes")
 
 
+@pytest.fixture(scope="session")
+def static(sample_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A loaded bundle of the sample rows of both languages, made without torch."""
+    spec = importlib.util.spec_from_file_location("static_bundle", HERE.parent / "runtime" / "static_bundle.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    rows = [*sample_rows["support_train.csv"], *sample_rows["support_zh_train.csv"]]
+    folder = tmp_path_factory.mktemp("static") / "static"
+    module.static_bundle(folder, [row["text"] for row in rows], [row["intent"] for row in rows])
+    return module.load(folder, threads=1)
+
+
 @pytest.fixture
 def connect() -> Iterator[Callable[..., TestClient]]:
     """A client of an application over these predictors."""

@@ -52,6 +52,7 @@ class Context:
     train_truth : the training rows' truth, for what a constant answer would reach
     predictor : the loaded bundle, or anything that answers like it
     folds : what cross-validation answered
+    before : the same rows answered by the model that this one is compared with, in the coding of its own kind
     """
 
     kind: Kind
@@ -64,6 +65,7 @@ class Context:
     train_truth: Any = None
     predictor: Any = None
     folds: Folds | None = None
+    before: Context | None = None
 
     @property
     def rows(self) -> int:

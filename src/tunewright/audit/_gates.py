@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from operator import ge, gt, le, lt
@@ -53,16 +53,17 @@ def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str,
     Raises
     ------
     TunewrightError
-        No audit gives a metric of that name (with the nearest one). Where an audit does not say what it gives, nothing
-        is raised.
+        No audit gives a metric of that name (with the nearest one); those of a second model are given by ``compare``
+        alone. Where an audit does not say what it gives, nothing is raised.
     """
     kinds = kind if isinstance(kind, Mapping) else {"": kind}
     some = {target: _some(one) if isinstance(one, type) else one for target, one in kinds.items()}
-    if None in some.values() or any(not hasattr(load("audits", name), "metrics") for name in names("audits")):
+    audits = [name for name in names("audits") if "before" not in getattr(load("audits", name), "NEEDS", ())]
+    if None in some.values() or any(not hasattr(load("audits", name), "metrics") for name in audits):
         return
     known, spelled = [], []
     for target, one in some.items():
-        given = {name: promised(name, one) for name in names("audits")} if one is not None else {}
+        given = {name: promised(name, one) for name in audits} if one is not None else {}
         plain = [metric for metrics in given.values() for metric in metrics]
         full = plain + [f"{name}.{metric}" for name, metrics in given.items() for metric in metrics]
         known += [metric for metric in plain if metric not in known]
@@ -73,6 +74,17 @@ def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str,
     for gate in gates:
         if not any(gate == one or gate.startswith(f"{one}.") for one in spelled):
             raise TunewrightError(f"gates.{gate}: no audit measures this", nearest(gate, known))
+
+
+def asked_by(gates: Iterable[str], kind: Kind) -> list[str]:
+    """The audits that run on request only and that a gate names; not those that need other fits or another model."""
+    found = []
+    for name in names("audits"):
+        plugin = load("audits", name)
+        if getattr(plugin, "ON_REQUEST", False) and not plugin.NEEDS & {"folds", "before"}:
+            dotted = tuple(f".{metric}." for metric in promised(name, kind))
+            found += [name] * any(one in f".{gate}." for gate in gates for one in dotted)
+    return found
 
 
 def verdicts(finding: Finding) -> list[tuple[str, str, bool]]:

@@ -25,6 +25,7 @@ WORDS = {
     "train_truth": "the labels of the training rows are not at hand",
     "predictor": "there is no model at hand to ask",
     "folds": "there was no cross-validation",
+    "before": "there is no other model to compare with",
 }
 
 

@@ -56,7 +56,7 @@ def metrics(kind: Kind) -> tuple[str, ...]:
 def run(context: Context) -> list[Finding]:
     """ECE with its diagram, what it would be by chance, the signed gap, and the Brier score."""
     scores = scores_of(context)
-    table = _bin_table(scores)
+    table = bin_table(scores)
     value, drawn = ece(table.sum(0)), _drawn(context, scores, table)
     gap = float((scores.confidence - scores.right).mean())
     brier, n = float(scores.brier.mean()), context.rows
@@ -92,7 +92,7 @@ def bin_of(confidence: Array) -> NDArray[np.int64]:
     return np.asarray(np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1))
 
 
-def _bin_table(scores: Scores) -> NDArray[np.float64]:
+def bin_table(scores: Scores) -> NDArray[np.float64]:
     """float64 (n, BINS, 2): what each row adds to the sums of scores and of right answers in each bin."""
     n = len(scores.brier)
     flat = (np.arange(n).repeat(scores.confidence.size // n) * BINS) + bin_of(scores.confidence).ravel()

@@ -22,7 +22,7 @@ app = typer.Typer(
 
 VERBS = (
     *(learn.check, learn.fit, learn.pretrain, learn.tune),
-    *(use.show, use.evaluate, use.predict, use.serve),
+    *(use.show, use.evaluate, use.compare, use.predict, use.explain, use.serve),
     *(about.models, use.export, about.schema, about.sample),
 )
 for verb in VERBS:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunewright.cli.options import Columns, DropEmpty, Folder, Json, NoHeader, Separator, reading
+from tunewright.cli.options import Columns, DropEmpty, Folder, Json, NoHeader, Seed, Separator, reading
 
 
 def show(bundle: Folder, json: Json = False) -> None:
@@ -42,6 +42,32 @@ def evaluate(
     console.findings(pipeline.evaluate(bundle, rows, label=label, options=options), json=json)
 
 
+def compare(
+    old: Annotated[Path, typer.Argument(help="A: the bundle that is there.")],
+    new: Annotated[Path, typer.Argument(help="B: the bundle that may replace it.")],
+    rows: Annotated[str, typer.Argument(help="Labelled rows.")],
+    label: Annotated[
+        str | None, typer.Option("--label", help="Label column; default: the one that NEW was fitted on.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the report and the rows that changed.")
+    ] = None,
+    separator: Separator = None,
+    no_header: NoHeader = False,
+    columns: Columns = None,
+    drop_empty: DropEmpty = False,
+    json: Json = False,
+) -> None:
+    """Say what changed between two bundles, which rows flipped, and whether the difference is real.
+
+    Example:  tunewright compare old/ new/ test.csv --out compared/
+    """
+    from tunewright import console, pipeline
+
+    options = reading(separator, no_header, columns, drop_empty)
+    console.comparison(pipeline.compare(old, new, rows, label=label, out=out, options=options), json=json)
+
+
 def predict(
     bundle: Folder,
     rows: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")],
@@ -68,6 +94,37 @@ def predict(
     with console.source(rows, format_) as (path, name):
         answered = pipeline.predict(bundle, path, top=top, prefix=prefix, options=options, name=name)
         console.write(answered, out, force=force)
+
+
+def explain(
+    bundle: Folder,
+    text: Annotated[
+        list[str], typer.Argument(help="The text; where the bundle reads several columns, one for each in their order.")
+    ],
+    method: Annotated[
+        str, typer.Option("--method", help="occlusion (words left out one by one) or lime.")
+    ] = "occlusion",
+    target: Annotated[str | None, typer.Option("--target", help="Which target; default: all.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Which label; default: what is predicted.")] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="Words in the table, the strongest first.")] = 10,
+    pieces: Annotated[
+        int, typer.Option("--pieces", min=1, help="Words of a longer text are taken together to so many pieces.")
+    ] = 32,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML page to write.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a page at --out.")] = False,
+    json: Json = False,
+) -> None:
+    """Say which words speak for an answer and which against it.
+
+    Example:  tunewright explain intents/ "my card was stolen" --method lime --out why.html
+    """
+    from tunewright import console, pipeline
+
+    explained = pipeline.explain(
+        bundle, text, method=method, target=target, label=label, most=pieces, seed=seed or 0, out=out, force=force
+    )
+    console.explanations(explained, top=top, json=json)
 
 
 def serve(

@@ -51,7 +51,7 @@ class Run:
         self.work = folder / "work"
         """Where what outlives a kill is kept, made by the first who keeps something; see ``continues``."""
         self.elsewhere: Callable[..., Any] | None = None
-        """Makes its trainings by gradient in other processes, where there are several; see ``train/workers.py``."""
+        """Makes its trainings by gradient in other processes, where there are several; see ``train/workers/``."""
         self._force = force
         self._mark = mark
         self._listener = listener

@@ -44,6 +44,22 @@ def log_softmax(logits: Array) -> Array:
     return out
 
 
+def one_against_rest(logits: Array) -> Array:
+    """ln of p / (1 - p) of each softmax probability p, float64; the largest loses no digits to 1 - p.
+
+    >>> one_against_rest(np.array([[2.0, 0.0]])).round(6).tolist()
+    [[2.0, -2.0]]
+    """
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    weights, best = np.exp(shifted), shifted.argmax(-1)[..., None]
+    rest = weights.sum(-1, keepdims=True) - weights
+    others = weights.copy()
+    np.put_along_axis(others, best, 0.0, -1)
+    np.put_along_axis(rest, best, others.sum(-1, keepdims=True), -1)
+    out: Array = shifted - np.log(np.maximum(rest, np.finfo(np.float64).tiny))
+    return out
+
+
 def best_temperature(loss: Callable[[float], float], low: float = 0.05, high: float = 20.0) -> float:
     """The temperature at which ``loss`` is smallest, by golden-section search on its logarithm.
 

@@ -16,6 +16,7 @@ from tunewright.kinds._pooled import (
     learned_labels,
     log_softmax,
     mean_of_windows,
+    one_against_rest,
     softmax,
     unknown_label,
 )
@@ -91,6 +92,10 @@ class Classify:
     def proba(self, logits: Array) -> Array:
         """float64 (n, k), rows sum to 1."""
         return softmax(logits / self.temperature)
+
+    def log_odds(self, logits: Array) -> Array:
+        """float64 (n, k): ln of p / (1 - p) of each label; where p is almost 1, too."""
+        return one_against_rest(logits / self.temperature)
 
     def decide(self, logits: Array) -> NDArray[np.int64]:
         return np.asarray(logits.argmax(-1), np.int64)

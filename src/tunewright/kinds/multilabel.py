@@ -93,6 +93,10 @@ class Multilabel:
         """float64 (n, k), each between 0 and 1."""
         return sigmoid(logits / self.temperature)
 
+    def log_odds(self, logits: Array) -> Array:
+        """float64 (n, k): ln of p / (1 - p) of each label."""
+        return np.asarray(logits / self.temperature, np.float64)
+
     def decide(self, logits: Array) -> NDArray[np.uint8]:
         return (self.proba(logits) >= np.array(self.thresholds)).astype(np.uint8)
 

@@ -69,7 +69,7 @@ def hashes(texts: Sequence[str], cuts: Cuts) -> tuple[Bits, NDArray[np.int64]]:
     TypeError, UnicodeEncodeError
         A value is no string, or no valid Unicode.
     """
-    codes, kinds = _tidy(*_codes(texts, cuts.fold))
+    codes, kinds = _tidy(*coded(texts, cuts.fold))
     end, space = codes == 0, kinds == SPACE
     text = np.cumsum(end) - 1
     letters = values(np.where(space, np.uint32(32), codes))
@@ -82,7 +82,7 @@ def hashes(texts: Sequence[str], cuts: Cuts) -> tuple[Bits, NDArray[np.int64]]:
     return np.concatenate(every), np.concatenate(of)
 
 
-def _codes(texts: Sequence[str], fold: bool) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+def coded(texts: Sequence[str], fold: bool) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
     """Code points of all texts with a 0 before, between and behind them, and their kinds."""
     joined = END + END.join(texts) + END
     if joined.count(END) != len(texts) + 1:

@@ -6,11 +6,15 @@ pretrain   texts without labels → a backbone folder            pretrain.py
 fit        task, rows → learnt → judged → released or refused   release.py
 tune       the same with many settings, the best released      tune.py
 evaluate   bundle, labelled rows → findings                     judge.py
+compare    two bundles, labelled rows → findings, a sentence     compare.py
 predict    bundle, rows → rows with answers                     use.py
+explain    bundle, text → what each word speaks for the answer   explain.py
 show       bundle → what it is and how good it is               use.py
 export     bundle → a folder for other programs                 use.py
 """
 
+from tunewright.pipeline.compare import compare
+from tunewright.pipeline.explain import explain
 from tunewright.pipeline.judge import evaluate
 from tunewright.pipeline.parts import check
 from tunewright.pipeline.pretrain import pretrain
@@ -19,4 +23,16 @@ from tunewright.pipeline.tasks import describe
 from tunewright.pipeline.tune import tune
 from tunewright.pipeline.use import export, predict, show
 
-__all__ = ["check", "describe", "evaluate", "export", "fit", "predict", "pretrain", "show", "tune"]
+__all__ = [
+    "check",
+    "compare",
+    "describe",
+    "evaluate",
+    "explain",
+    "export",
+    "fit",
+    "predict",
+    "pretrain",
+    "show",
+    "tune",
+]

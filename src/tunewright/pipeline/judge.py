@@ -56,7 +56,9 @@ def judge(
             predictor=predictor,
         )
         name = target if len(predictor.kinds) > 1 else ""
-        findings.extend(replace(one, target=name) for one in audit.audit(context))
+        asked = audit.asked_by(task.gates, kind)
+        found = [*audit.audit(context), *(audit.audit(context, only=asked) if asked else ())]
+        findings.extend(replace(one, target=name) for one in found)
     return audit.judge(findings if folds is None else folds.joined(findings, task), task.gates)
 
 
@@ -78,6 +80,22 @@ def evaluate(
         A column is missing, a cell is empty, or a label is none that the bundle knows; the first such row is named.
     """
     predictor = load(folder)
+    task, rows = labelled(predictor, source, label=label, options=options)
+    return judge(predictor, task, rows)
+
+
+def labelled(
+    predictor: Predictor,
+    source: Source,
+    *,
+    label: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> tuple[Task, Rows]:
+    """Labelled rows for a bundle, and the task that they are read by, without its gates; see ``evaluate``.
+
+    inputs : columns that are wanted beside its own, with their modalities
+    """
     task = task_of(predictor.manifest)
     if label is not None and len(task.targets) > 1:
         names = ", ".join(target.column or target.name for target in task.targets)
@@ -91,8 +109,9 @@ def evaluate(
             "targets": tuple(targets),
             "data": plain_data(task).model_copy(update=dict(options or {})),
             "gates": {},
+            "inputs": {**(inputs or {}), **task.inputs},
         }
     )
     rows = rows_of(read(source, task.data, columns_of(task, split=False)), task)
     stop_if_needed(check_labelled(rows, task))
-    return judge(predictor, task, rows)
+    return task, rows

@@ -173,7 +173,7 @@ def _learnt(task: Task, goal: str, dataset: Dataset, texts: pl.DataFrame, run: R
     """Everything that needs torch: from texts to a folder in ``staged``; gives what is told of it."""
     with training("`pretrain`"):
         from tunewright.train.learn import choose_backbone
-        from tunewright.train.pretrain import pretrain, write_backbone
+        from tunewright.train.pretraining.pretrain import pretrain, write_backbone
 
     language = dominant(texts.to_series().head(LANGUAGE_TEXTS).to_list())
     backbone, found = choose_backbone(task, language)

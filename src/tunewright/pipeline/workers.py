@@ -25,6 +25,6 @@ def working(run: Run, task: Task, cluster: str | None) -> Iterator[None]:
     with needing("work in several processes", "ray"):
         import ray  # noqa: F401 - the others need it, and the extra `train` as well
     with training("`--workers`"):
-        from tunewright.train.workers import elsewhere
+        from tunewright.train.workers.away import elsewhere
     with elsewhere(run, task.fit, cluster):
         yield

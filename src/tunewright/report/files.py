@@ -14,13 +14,14 @@ from tunewright.report.sections import Section, sections
 
 def write(folder: Path, record: Mapping[str, Any], findings: Sequence[Finding]) -> None:
     """Write ``report.html``, ``report.json`` and ``card.md`` into a folder. Private exhibits are in none of them."""
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
-    for name, content in (
-        ("report.json", text + "\n"),
-        ("report.html", html.page(record, findings)),
-        ("card.md", card.card(record, findings)),
-    ):
-        (folder / name).write_text(content, encoding="utf-8", errors="replace")
+    write_report(folder, record, findings)
+    _write(folder / "card.md", card.card(record, findings))
+
+
+def write_report(folder: Path, record: Mapping[str, Any], findings: Sequence[Finding]) -> None:
+    """Write ``report.html`` and ``report.json`` alone: no model is released with them."""
+    _write(folder / "report.json", json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    _write(folder / "report.html", html.page(record, findings))
 
 
 def rows_files(out: Path) -> tuple[Path, Path]:
@@ -43,14 +44,27 @@ def write_rows(out: Path, findings: Sequence[Finding]) -> list[Path]:
     The files that were written.
     """
     page, lines = rows_files(out)
-    shown = [(section, exhibit) for section in sections(findings) for exhibit in section.private if exhibit.rows]
+    shown = _private(findings)
     if not shown:
         page.unlink(missing_ok=True)
         lines.unlink(missing_ok=True)
         return []
-    page.write_text(html.rows_page(out.name, shown), encoding="utf-8", errors="replace")
-    lines.write_text("".join(_lines(shown)), encoding="utf-8", errors="replace")
+    _write(page, html.rows_page(out.name, shown))
+    _write(lines, "".join(_lines(shown)))
     return [page, lines]
+
+
+def write_lines(path: Path, findings: Sequence[Finding]) -> None:
+    """Write the rows of the private exhibits as lines of JSON; an empty file where there are none."""
+    _write(path, "".join(_lines(_private(findings))))
+
+
+def _private(findings: Sequence[Finding]) -> list[tuple[Section, Exhibit]]:
+    return [(section, exhibit) for section in sections(findings) for exhibit in section.private if exhibit.rows]
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def _lines(shown: Sequence[tuple[Section, Exhibit]]) -> list[str]:

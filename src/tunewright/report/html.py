@@ -19,6 +19,7 @@ from tunewright.report.sections import Section, sections
 from tunewright.report.words import Pair, number
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+COMPARED = "A and B answered the same rows; B is the new one."
 FOLDED = 12
 """Tables with more rows than this are folded."""
 
@@ -118,8 +119,8 @@ def limits(finding: Finding) -> list[float]:
 
 
 def _measured(finding: Finding) -> Markup:
-    """The value's place between 0 and 1; nothing for numbers in the unit of the target."""
-    if finding.metric.startswith(words.IN_UNITS):
+    """The value's place between 0 and 1; nothing for differences and for numbers in the unit of the target."""
+    if finding.metric.startswith(words.UNBOUNDED):
         return Markup("")
     return interval(finding.value, finding.low, finding.high, limits(finding))
 
@@ -135,8 +136,8 @@ def _first_screen(record: Mapping[str, Any], findings: Sequence[Finding]) -> dic
     heads = headline(findings)
     silent = sum(finding.value is None for finding in findings)
     return {
-        "state": state(record["verdict"]),
-        "verdict": verdict(record["verdict"]),
+        "state": "Compared" if record.get("compared") else state(record["verdict"]),
+        "verdict": COMPARED if record.get("compared") else verdict(record["verdict"]),
         "sentence": _unbroken(in_a_sentence(heads)),
         "next": _next(findings),
         "baseline": _baseline(findings),
@@ -145,13 +146,26 @@ def _first_screen(record: Mapping[str, Any], findings: Sequence[Finding]) -> dic
     }
 
 
+def sentence(findings: Sequence[Finding]) -> Pair:
+    """The sentence that the report begins with, in both languages; empty where there is no finding."""
+    return in_a_sentence(headline(findings)) or ("", "")
+
+
 def in_a_sentence(heads: Sequence[Finding]) -> Pair | None:
-    """The first metric with interval and n; of several targets, a sentence for each."""
+    """The first metric with interval and n, or what its audit says in words; of several targets, one for each."""
     if not heads:
         return None
     firsts = list({one.target: one for one in reversed(heads)}.values())[::-1]
-    told = [words.of_target(words.sentence(a.metric, a.value, a.low, a.high, a.n), a.target) for a in firsts]
+    told = [words.of_target(_told(one), one.target) for one in firsts]
     return " ".join(one[0] for one in told), "".join(one[1] for one in told)
+
+
+def _told(finding: Finding) -> Pair:
+    own = sections([finding])[0]
+    if own.in_words and finding.note:
+        english, chinese = own.say(finding.note)
+        return f"{english}.", f"{chinese}。"
+    return words.sentence(finding.metric, finding.value, finding.low, finding.high, finding.n)
 
 
 def _unbroken(pair: Pair | None) -> Pair | None:

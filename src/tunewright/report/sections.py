@@ -25,7 +25,7 @@ class Section:
     """One audit in the report, of one target where the task has several.
 
     name : the audit's; summary : its first line; doc : its paragraphs by the names in ``PARTS``
-    own : its phrases in Chinese
+    own : its phrases in Chinese; in_words : the note of its first finding is what a report begins with
     """
 
     name: str
@@ -35,6 +35,7 @@ class Section:
     findings: list[Finding]
     own: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
+    in_words: bool = False
 
     @property
     def anchor(self) -> str:
@@ -77,7 +78,8 @@ def _section(name: str, findings: list[Finding], target: str) -> Section:
     first, first_chinese = english.strip().partition("\n")[0], chinese.strip().partition("\n")[0]
     summary = (first, first_chinese or first)
     title, own = words.of_target(words.title(name), target), getattr(plugin, "ZH", {})
-    return Section(name, title, summary, _doc(english, chinese), findings, own, target)
+    in_words = bool(getattr(plugin, "IN_WORDS", False))
+    return Section(name, title, summary, _doc(english, chinese), findings, own, target, in_words)
 
 
 def _plugin(name: str) -> Any:

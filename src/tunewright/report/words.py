@@ -35,8 +35,10 @@ AUDITS: dict[str, str] = {
     "accuracy": "准确性",
     "calibration": "校准",
     "classes": "各类别",
+    "compare": "对比",
     "confusion": "混淆",
     "coverage": "覆盖率",
+    "explanations": "解释",
     "folds": "交叉验证",
     "mistakes": "高分错误",
     "residuals": "残差",
@@ -134,6 +136,10 @@ CHINESE: dict[str, str] = {
         "逐行数据在模型包旁边以 .rows.html 结尾的文件中，绝不在模型包内。"
     ),
     "Rows of {}": "{} 的逐行数据",
+    "The rows themselves lie beside this page, in rows.jsonl.": "逐行数据在本页旁边的 rows.jsonl 中。",
+    "A and B answered the same rows; B is the new one.": "A 与 B 回答了同样的行；B 是新的模型。",
+    "The two bundles": "两个模型包",
+    "Compared": "已对比",
     "These rows hold your data. This file is not part of the bundle: keep it where the data may be.": (
         "这些行含有您的数据。此文件不属于模型包：请存放在允许存放这些数据的地方。"
     ),
@@ -161,6 +167,7 @@ CHINESE: dict[str, str] = {
     "it is not known which rows occur in training": "不知道哪些行出现在训练集中",
     "the labels of the training rows are not at hand": "没有训练数据的标签",
     "there is no model at hand to ask": "没有可调用的模型",
+    "there is no other model to compare with": "没有可供对比的另一个模型",
     "there are no rows": "没有数据行",
 }
 
@@ -170,7 +177,15 @@ IN_UNITS = ("mae", "rmse", "bias", "error_")
 NESTED = frozenset({"not run, because {} and {}", "not run, because {}"})
 """Keys whose ``{}`` are texts of the report again; elsewhere they are names and numbers of the user."""
 
-BASELINE = ("baseline.", "Baseline {}", "基线{}")
+PREFIXES: dict[str, Pair] = {
+    "baseline.": ("Baseline {}", "基线{}"),
+    "difference.": ("Difference in {}", "{}之差"),
+    "p.": ("P value of {}", "{}的 p 值"),
+}
+"""How names of measures begin that are made of the name of another."""
+
+UNBOUNDED = (*IN_UNITS, "difference.", "rows_needed")
+"""How the names of measures begin that do not lie between 0 and 1."""
 
 
 def translate(text: str, own: Mapping[str, str] | None = None) -> str:
@@ -201,10 +216,10 @@ def metric(name: str, own: Mapping[str, str] | None = None) -> Pair:
     >>> metric("typo.drop")
     ('Typo drop', 'typo.drop')
     """
-    prefix, english, chinese = BASELINE
-    if name.startswith(prefix):
-        inner = metric(name.removeprefix(prefix), own)
-        return english.format(inner[0].lower() if inner[0][1:2].islower() else inner[0]), chinese.format(inner[1])
+    for prefix, (english, chinese) in PREFIXES.items():
+        if name.startswith(prefix):
+            inner = metric(name.removeprefix(prefix), own)
+            return english.format(inner[0].lower() if inner[0][1:2].islower() else inner[0]), chinese.format(inner[1])
     known = METRICS.get(name, (_humane(name), name))
     return known[0], (own or {}).get(name, known[1])
 

@@ -1,4 +1,4 @@
-"""A bundle, loaded: predict, predict_proba, embed. Never imports torch."""
+"""A bundle, loaded: predict, predict_proba, embed, explain. Never imports torch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.batches import by_cost
+from tunewright.runtime.explain import MOST, Explanation, explain
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.threads import available
@@ -110,6 +111,21 @@ class Predictor:
         np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32) if pieces else out)
         unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
         return unit
+
+    def explain(
+        self,
+        inputs: Any,
+        method: str = "occlusion",
+        *,
+        target: str | None = None,
+        label: str | None = None,
+        most: int = MOST,
+        seed: int = 0,
+        characters: int | None = None,
+    ) -> list[Explanation]:
+        """What each piece of a text speaks for the predicted label, or a named one; see ``explain.explain``."""
+        options: dict[str, Any] = {"target": target, "label": label, "most": most, "seed": seed}
+        return explain(self, inputs, method, **options, characters=characters)
 
     def answers(self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None) -> dict[str, list[Any]]:
         """Target → one answer per row. A row whose inputs are all empty is not decided: ``reason="empty"``.

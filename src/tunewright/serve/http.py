@@ -20,37 +20,19 @@ from tunewright.core.plugins import reads
 from tunewright.monitor.events import Event, NullSink, Sink
 from tunewright.serve import requests
 from tunewright.serve.answers import Writer, encode, predictions, response_model, writers
+from tunewright.serve.explain import add_explain
 from tunewright.serve.limits import Limits
 from tunewright.serve.metrics import CONTENT_TYPE, Metrics
 from tunewright.serve.pages import site
 from tunewright.serve.pool import Clock, Pool
 from tunewright.serve.predictor import Predictor
 from tunewright.serve.problems import Problem, Refusal, problem_response, shown
+from tunewright.serve.service import MEANING, Service, same_site
 from tunewright.serve.watch import Watch
 
 log = logging.getLogger("tunewright.serve")
 
 ABOUT = 'Answers of bundles over HTTP. Every error is `{"problem": …, "remedy": …}`.'
-MEANING = {
-    400: "The body is not JSON.",
-    403: "A page of another site sent the request.",
-    408: "The body came too slowly.",
-    413: "The body is too large, or it holds too many inputs.",
-    422: "A value does not fit; it is named by its index.",
-    500: "The service failed; its log says where.",
-    503: "Too many requests wait, or the service is stopping.",
-    504: "There was no answer in time.",
-}
-
-
-@dataclass(frozen=True)
-class Service:
-    """What all routes share."""
-
-    limits: Limits
-    pool: Pool
-    metrics: Metrics
-    sink: Sink | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +48,7 @@ class Endpoint:
         """Answer texts (or records by column), one prediction per input and target, in input order."""
         clock = Clock(self.service.limits.timeout_seconds)
         request.state.bundle = self.name
-        _same_site(request)
+        same_site(request)
         body = await requests.read_body(request, self.service.limits)
         encoded = await self.service.pool.run(lambda: self._work(body, clock, request.state), clock)
         return Response(encoded, media_type="application/json")
@@ -128,14 +110,6 @@ def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _same_site(request: Request) -> None:
-    """Pages of other sites must not use a service on the reader's own machine."""
-    if request.headers.get("sec-fetch-site") == "cross-site":
-        raise Refusal(
-            403, "a page of another site sent the request", "call the service from a server, or from its own pages"
-        )
-
-
 def application(predictors: Mapping[str, Predictor], limits: Limits | None = None, sink: Sink | None = None) -> FastAPI:
     """The ASGI application that answers for some bundles.
 
@@ -169,6 +143,7 @@ def application(predictors: Mapping[str, Predictor], limits: Limits | None = Non
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     _add_predict(app, predictors, service)
+    add_explain(app, predictors, service)
     _add_state(app, service)
     site.add(app, predictors, limits)
     return app

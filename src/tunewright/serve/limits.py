@@ -19,6 +19,8 @@ class Limits:
     threads : requests that are predicted at once; each prediction may use several cores by itself
     waiting_requests : requests that may wait for one of those threads; more are refused at once
     slice_rows, slice_characters : work that is done between two looks at the clock
+    explain_pieces : most pieces of a text that is explained
+    explain_characters : most characters that all variants of it may have
     drain_seconds : how long /readyz says 503 on SIGTERM before new connections are refused
     """
 
@@ -31,6 +33,8 @@ class Limits:
     waiting_requests: int = 64
     slice_rows: int = 256
     slice_characters: int = 200_000
+    explain_pieces: int = 64
+    explain_characters: int = 200_000
     drain_seconds: float = 1.0
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from tunewright.core.errors import nearest
-from tunewright.core.plugins import reads
+from tunewright.serve.inputs import row_of, row_schema, word_for
 from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal, shown
 
@@ -92,7 +92,7 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
     Refusal
         400 where the body is not JSON, 413 where it holds too many inputs, 422 where a value does not fit.
     """
-    fields = _object(body)
+    fields = json_object(body)
     known = ("inputs", "top", "targets") if len(targets) > 1 else ("inputs", "top")
     for name in fields:
         if name not in known:
@@ -101,7 +101,7 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
     if "inputs" not in fields:
         raise Refusal(422, 'the body has no "inputs"', EXAMPLE)
     if not isinstance(values, list):
-        raise Refusal(422, f'"inputs" is {_word(values)}, not a list', EXAMPLE)
+        raise Refusal(422, f'"inputs" is {word_for(values)}, not a list', EXAMPLE)
     if len(values) > limits.batch_rows:
         raise Refusal(
             413,
@@ -112,17 +112,18 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
     return Query(list(_rows(values, inputs, limits)), top, asked)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes, example: str = EXAMPLE) -> dict[str, Any]:
+    """The fields of a body; ``example`` is told where it is no JSON object."""
     try:
         fields = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
-        raise Refusal(400, "the body is not JSON that can be read: it is nested too deeply", EXAMPLE) from None
+        raise Refusal(400, "the body is not JSON that can be read: it is nested too deeply", example) from None
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not JSON: byte {error.start} is not UTF-8", "encode it as UTF-8") from None
     except ValueError as error:
-        raise Refusal(400, f"the body is not JSON: {error}", EXAMPLE) from None
+        raise Refusal(400, f"the body is not JSON: {error}", example) from None
     if not isinstance(fields, dict):
-        raise Refusal(422, f"the body is {_word(fields)}, not an object", EXAMPLE)
+        raise Refusal(422, f"the body is {word_for(fields)}, not an object", example)
     return fields
 
 
@@ -132,7 +133,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _top(value: Any, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Refusal(422, f'"top" is {_word(value)}, not a whole number', 'send for example "top": 3')
+        raise Refusal(422, f'"top" is {word_for(value)}, not a whole number', 'send for example "top": 3')
     if not 0 <= value <= most:
         raise Refusal(422, f'"top" is out of its range 0 to {most}', 'send for example "top": 3')
     return value
@@ -151,81 +152,12 @@ def _targets(value: Any, known: Sequence[str]) -> list[str] | None:
 
 
 def _rows(values: Sequence[Any], inputs: Mapping[str, str], limits: Limits) -> Iterator[Any]:
-    columns = list(inputs)
     for at, value in enumerate(values):
-        if isinstance(value, dict):
-            yield {name: _cell(value, name, at, inputs[name], limits) for name in columns}
-        elif len(columns) > 1:
-            record = ", ".join(f'"{name}": "…"' for name in columns)
-            raise Refusal(
-                422, f"input {at} is {_word(value)}; the bundle reads {len(columns)} columns", f"send {{{record}}}"
-            )
-        else:
-            yield _checked(value, f"input {at}", inputs[columns[0]], limits)
-
-
-def _cell(record: Mapping[str, Any], name: str, at: int, modality: str, limits: Limits) -> Any:
-    if name not in record:
-        has = f" (it has {', '.join(shown(one) for one in list(record)[:5])})" if record else ""
-        raise Refusal(422, f"input {at}: column {name!r} is missing{has}", f'send {{"{name}": "…"}}')
-    return _checked(record[name], f"input {at}, column {name!r}", modality, limits)
-
-
-def _checked(value: Any, place: str, modality: str, limits: Limits) -> Any:
-    if reads(modality) == "text" and not isinstance(value, str):
-        raise Refusal(422, f"{place} is {_word(value)}, not a text", 'send a string ("" where there is no text)')
-    for text in _texts(value):
-        if len(text) > limits.text_characters:
-            problem = f"{place}: the text is {len(text)} characters long; the limit is {limits.text_characters}"
-            raise Refusal(422, problem, "split it into shorter texts")
-        if "\0" in text:
-            raise Refusal(422, f"{place}: character {text.index(chr(0))} is NUL", "remove the NUL characters")
-        if not text.isascii():
-            _whole(text, place)
-    return value
-
-
-def _whole(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Refusal(
-            422,
-            f"{place}: character {error.start} is a lone surrogate (\\u{ord(text[error.start]):04x})",
-            "send both halves of the pair, or replace it by \\ufffd",
-        ) from None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
-
-
-def _word(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
+        yield row_of(value, f"input {at}", inputs, limits)
 
 
 def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = ()) -> dict[str, Any]:
     """JSON schema of a request body for a bundle that reads these columns."""
-    text = {"type": "string", "maxLength": limits.text_characters}
-    cells: dict[str, Any] = {name: text if reads(modality) == "text" else {} for name, modality in inputs.items()}
-    record = {"type": "object", "properties": cells, "required": list(inputs)}
-    single = next(iter(cells.values())) if len(cells) == 1 else None
     asked = {
         "type": "array",
         "minItems": 1,
@@ -238,7 +170,7 @@ def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = (
             "inputs": {
                 "type": "array",
                 "maxItems": limits.batch_rows,
-                "items": record if single is None else {"anyOf": [single, record]},
+                "items": row_schema(inputs, limits),
                 "description": "Texts, or records by column; other columns of a record are not read.",
             },
             "top": {

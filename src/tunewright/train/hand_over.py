@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
+from tunewright.core.folder import new_folder
 
 HF_README = """# {name}
 
@@ -89,7 +87,7 @@ def to_hf(bundle: Path, out: Path) -> Path:
             "transformers has no place for",
             "use --to onnx",
         )
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         save_file(theirs, folder / "model.safetensors", {"format": "pt"})
         _write_json(folder / "config.json", config)
         _write_tokenizer(bundle, manifest, folder)
@@ -122,7 +120,7 @@ def to_onnx(bundle: Path, out: Path) -> Path:
         ``out`` exists.
     """
     manifest = _opened(bundle)
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         graphs = {}
         for name, part in manifest.parts.items():
             onnx.save_model(onnx.load(bundle / part.file), folder / f"{name}.onnx")
@@ -170,18 +168,3 @@ def _write_tokenizer(bundle: Path, manifest: Manifest, folder: Path) -> None:
     pad = next((one["content"] for one in tokens["added_tokens"] if one["id"] == settings["pad_id"]), "[PAD]")
     names = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": pad, "model_max_length": settings["max_tokens"]}
     _write_json(folder / "tokenizer_config.json", names | {"model_input_names": ["input_ids", "attention_mask"]})
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that appears at ``out`` whole or not at all."""
-    if out.exists():
-        raise TunewrightError(f"{out}: it exists already", "choose another --out")
-    staged = out.with_name(f".{out.name}.staged")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    try:
-        yield staged
-        os.rename(staged, out)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)

@@ -24,7 +24,7 @@ from tunewright.train.moving import Moving
 from tunewright.train.plan import Plan
 from tunewright.train.recompute import Recompute
 from tunewright.train.step import Piece
-from tunewright.train.team import ALONE, Team
+from tunewright.train.workers.team import ALONE, Team
 
 CLIP = 1.0
 """Largest norm of the gradient of one step."""

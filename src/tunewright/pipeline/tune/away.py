@@ -22,10 +22,10 @@ from tunewright.pipeline.parts import Parts
 from tunewright.pipeline.tune.hands import Order, Outcome, VerdictError
 from tunewright.pipeline.tune.measure import Objective, measured, read_objectives
 from tunewright.runtime.threads import available
-from tunewright.train import cluster
-from tunewright.train.parcel import Parcel, opened, pack
-from tunewright.train.post import AwayRun, Letter, Office, Orders, OverError, read_out
 from tunewright.train.search import RETRIES
+from tunewright.train.workers import cluster
+from tunewright.train.workers.parcel import Parcel, opened, pack
+from tunewright.train.workers.post import AwayRun, Letter, Office, Orders, OverError, read_out
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 10.0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
-from tunewright import console
-from tunewright.console import _Bars
+from tunewright.console import bars as console
+from tunewright.console.bars import _Bars
 
 TRAIN = {"loss": 0.5, "metric": "accuracy", "best": 0.875, "cost_per_second": 12_345, "unit": "tokens"}
 

@@ -15,11 +15,11 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.task import Fit
 from tunewright.runtime.threads import available
-from tunewright.train import cluster
 from tunewright.train.course import Best, Course
-from tunewright.train.parcel import Parcel, opened, pack
-from tunewright.train.post import Letter, Office, Orders, read_out
-from tunewright.train.worker import BOX, Job, Made, group, versions
+from tunewright.train.workers import cluster
+from tunewright.train.workers.parcel import Parcel, opened, pack
+from tunewright.train.workers.post import Letter, Office, Orders, read_out
+from tunewright.train.workers.worker import BOX, Job, Made, group, versions
 
 FAILURES = 3
 """How often workers that failed are started again in one training."""

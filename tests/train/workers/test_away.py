@@ -24,14 +24,15 @@ from tunewright import samples
 from tunewright.core import plugins
 from tunewright.core.errors import MissingExtra, TunewrightError
 from tunewright.core.run import Run
-from tunewright.train import cluster, worker, workers
 from tunewright.train.course import Model
 from tunewright.train.loop import descend
-from tunewright.train.parcel import Parcel, opened, pack
-from tunewright.train.post import AwayRun, Letter, Office, Orders, OverError, read_out
-from tunewright.train.team import Team
-from tunewright.train.worker import Job, Made
-from tunewright.train.workers import elsewhere
+from tunewright.train.workers import away as workers
+from tunewright.train.workers import cluster, worker
+from tunewright.train.workers.away import elsewhere
+from tunewright.train.workers.parcel import Parcel, opened, pack
+from tunewright.train.workers.post import AwayRun, Letter, Office, Orders, OverError, read_out
+from tunewright.train.workers.team import Team
+from tunewright.train.workers.worker import Job, Made
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.epochs": 2, "fit.learning_rate": 3e-3, "fit.batch_rows": 16, "fit.average": 0.0, "fit.patience": 9}

@@ -21,9 +21,9 @@ from tunewright.train import device
 from tunewright.train.course import Best, Course
 from tunewright.train.loop import descend_here
 from tunewright.train.moving import Moving
-from tunewright.train.parcel import Parcel, opened, pack
-from tunewright.train.post import AwayRun, Letter, Orders, OverError
-from tunewright.train.team import ALONE, Team
+from tunewright.train.workers.parcel import Parcel, opened, pack
+from tunewright.train.workers.post import AwayRun, Letter, Orders, OverError
+from tunewright.train.workers.team import ALONE, Team
 
 WAIT_SECONDS = 1800
 """A worker that waits longer for the others gives up; the first one may judge as long."""

@@ -19,13 +19,13 @@ from tunewright.backbones._vocabulary import NarrowWords
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.task import read_task
-from tunewright.train import _contrast, _masked
-from tunewright.train._corpus import Pretraining, windows_of
-from tunewright.train._masked import MaskedHead, Masking, row_loss
 from tunewright.train.device import threads
 from tunewright.train.feed import NO_TRUTH
 from tunewright.train.loop import descend
-from tunewright.train.pretrain import pretrain, write_backbone
+from tunewright.train.pretraining import _contrast, _masked
+from tunewright.train.pretraining._corpus import Pretraining, windows_of
+from tunewright.train.pretraining._masked import MaskedHead, Masking, row_loss
+from tunewright.train.pretraining.pretrain import pretrain, write_backbone
 
 Make = Callable[..., Pretraining]
 MASK, PAD, CLS, SEP = 4, 0, 2, 3
@@ -328,7 +328,7 @@ def test_judging_draws_the_same_each_time_and_nothing_from_the_training(objectiv
 
 
 def test_long_texts_are_cut_and_nothing_is_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.train._corpus.CHUNK_TEXTS", 2)
+    monkeypatch.setattr("tunewright.train.pretraining._corpus.CHUNK_TEXTS", 2)
     given = make({"fit.max_tokens": 12})
     texts = ["where is my parcel?", "please cancel the order " * 9, "\u200b", "thanks", "where is it? " * 5]
     windows = windows_of([pl.Series(texts)], given.modality, given.run)

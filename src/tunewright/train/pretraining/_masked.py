@@ -19,10 +19,10 @@ from tunewright.backbones._loaded import read_json
 from tunewright.backbones._vocabulary import NarrowWords
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.batches import by_cost
-from tunewright.train._corpus import Pretraining
 from tunewright.train.course import Course, decayed
 from tunewright.train.device import exact
 from tunewright.train.feed import NO_TRUTH, STEP_BUDGET, Feed
+from tunewright.train.pretraining._corpus import Pretraining
 from tunewright.train.step import Piece, plain
 
 METRIC = "masked_log_likelihood"

@@ -19,10 +19,10 @@ from tunewright.core.types import Array, Ragged, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.modalities.text import Text
 from tunewright.runtime.batches import by_cost
-from tunewright.train._corpus import Pretraining
 from tunewright.train.course import Course
 from tunewright.train.device import exact
 from tunewright.train.feed import STEP_BUDGET, Feed
+from tunewright.train.pretraining._corpus import Pretraining
 
 METRIC = "partner_log_likelihood"
 RATE = 3e-5

@@ -22,10 +22,11 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.task import Task
 from tunewright.modalities.text import Text
-from tunewright.train import _contrast, _masked, device
-from tunewright.train._corpus import Pretraining, windows_of
+from tunewright.train import device
 from tunewright.train.course import Course
 from tunewright.train.loop import descend
+from tunewright.train.pretraining import _contrast, _masked
+from tunewright.train.pretraining._corpus import Pretraining, windows_of
 from tunewright.train.step import Piece, Step
 
 Objective = Callable[[Pretraining], tuple[Course, Any, dict[str, Any]]]

@@ -27,7 +27,7 @@ from tunewright.train import checkpoint
 from tunewright.train.course import Course
 from tunewright.train.feed import Feed
 from tunewright.train.loop import descend, descend_here
-from tunewright.train.team import ALONE, Team
+from tunewright.train.workers.team import ALONE, Team
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "darwin", reason="a fork is not safe there once libraries have been used"),

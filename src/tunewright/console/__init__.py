@@ -1,0 +1,19 @@
+"""What the command line prints, and the files that it reads and writes."""
+
+from tunewright.console.bars import progress
+from tunewright.console.files import source, write
+from tunewright.console.style import print_json
+from tunewright.console.told import comparison, explanations, findings, issues, models, record
+
+__all__ = [
+    "comparison",
+    "explanations",
+    "findings",
+    "issues",
+    "models",
+    "print_json",
+    "progress",
+    "record",
+    "source",
+    "write",
+]

@@ -1,0 +1,156 @@
+"""The explain route: what each piece of one input speaks for its label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, get_type_hints, runtime_checkable
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, create_model
+from pydantic_core import to_json
+
+from tunewright.core.errors import TunewrightError, nearest
+from tunewright.runtime.explain import Explanation
+from tunewright.runtime.ways import WAYS
+from tunewright.serve import requests
+from tunewright.serve.inputs import row_of, row_schema, word_for
+from tunewright.serve.limits import Limits
+from tunewright.serve.pool import Clock
+from tunewright.serve.predictor import Predictor
+from tunewright.serve.problems import Problem, Refusal, shown
+from tunewright.serve.service import MEANING, Service, same_site
+
+EXAMPLE = 'send {"input": "some text"}'
+PIECES = 16
+"""Pieces of a text where a request names no number: their 17 variants cost about ten predictions."""
+FIELDS = ("input", "method", "target", "label", "pieces")
+
+
+@runtime_checkable
+class Explainer(Predictor, Protocol):
+    """A predictor that can be explained, as a loaded bundle can."""
+
+    def explain(self, inputs: Any, method: str = ..., **options: Any) -> list[Explanation]:
+        """As ``Predictor.explain`` in ``runtime/predictor.py``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One bundle's explain route."""
+
+    name: str
+    predictor: Explainer
+    service: Service
+
+    async def explain(self, request: Request) -> Response:
+        """Explain one text (or record by column): one explanation, or one for each label that is predicted."""
+        clock = Clock(self.service.limits.timeout_seconds)
+        request.state.bundle, request.state.rows = self.name, 1
+        same_site(request)
+        body = await requests.read_body(request, self.service.limits)
+        encoded = await self.service.pool.run(lambda: self._work(body, clock), clock)
+        return Response(encoded, media_type="application/json")
+
+    def _work(self, body: bytes, clock: Clock) -> bytes:
+        clock.check()
+        manifest, limits = self.predictor.manifest, self.service.limits
+        row, options = parse(body, manifest.inputs, limits)
+        try:
+            found = self.predictor.explain([row], **options, characters=limits.explain_characters)
+        except TunewrightError as error:
+            raise Refusal(422, error.problem, error.remedy) from None
+        clock.check()
+        told = [{key: value for key, value in asdict(one).items() if key != "row"} for one in found]
+        return to_json({"explanations": told, "bundle": manifest.digest}, inf_nan_mode="null")
+
+
+def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> tuple[Any, dict[str, Any]]:
+    """The input, and what is asked of it by the names of ``Predictor.explain``.
+
+    Raises
+    ------
+    Refusal
+        400 where the body is not JSON, 422 where a value does not fit.
+    """
+    given = requests.json_object(body, EXAMPLE)
+    for name in given:
+        if name not in FIELDS:
+            raise Refusal(422, f"unknown field {shown(name)}", nearest(name, FIELDS))
+    if "input" not in given:
+        raise Refusal(422, 'the body has no "input"', EXAMPLE)
+    row = row_of(given["input"], "the input", inputs, limits)
+    options: dict[str, Any] = {"most": _pieces(given.get("pieces"), limits.explain_pieces)}
+    for name in ("method", "target", "label"):
+        value = given.get(name)
+        if value is not None and not isinstance(value, str):
+            raise Refusal(422, f'"{name}" is {word_for(value)}, not a name', "send a string, or leave it out")
+        options |= {name: value} if value is not None else {}
+    return row, options
+
+
+def _pieces(value: Any, most: int) -> int:
+    if value is None:
+        return min(PIECES, most)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Refusal(422, f'"pieces" is {word_for(value)}, not a whole number', 'send for example "pieces": 16')
+    if not 1 <= value <= most:
+        raise Refusal(422, f'"pieces" is out of its range 1 to {most}', 'send for example "pieces": 16')
+    return value
+
+
+def schema(predictor: Predictor, limits: Limits) -> dict[str, Any]:
+    """JSON schema of a request body."""
+    labels = sorted({label for kind in predictor.kinds.values() for label in getattr(kind, "labels", ())})
+    named = {"type": "string", "description": "What is explained; default: what is predicted."}
+    return {
+        "type": "object",
+        "properties": {
+            "input": row_schema(predictor.manifest.inputs, limits),
+            "method": {"enum": list(WAYS), "default": "occlusion"},
+            "target": {"enum": list(predictor.kinds), "description": "Default: the first one."},
+            **({"label": named | {"enum": labels}} if labels else {}),
+            "pieces": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": limits.explain_pieces,
+                "default": min(PIECES, limits.explain_pieces),
+                "description": "Into how many pieces the text is cut at most; words beyond it stand together.",
+            },
+        },
+        "required": ["input"],
+        "additionalProperties": False,
+    }
+
+
+def _response_model() -> type[BaseModel]:
+    hints = get_type_hints(Explanation)
+    body: dict[str, Any] = {one.name: (hints[one.name], ...) for one in fields(Explanation) if one.name != "row"}
+    each = create_model("explanation", __doc__="What the pieces of the input speak for one label, or a number.", **body)
+    return create_model("explanations", explanations=(list[each], ...), bundle=(str, ...))
+
+
+def add_explain(app: FastAPI, predictors: Mapping[str, Predictor], service: Service) -> None:
+    """Add ``/v1/NAME/explain`` for every bundle, and ``/explain`` for the first one."""
+    model = _response_model()
+    for at, (name, predictor) in enumerate(predictors.items()):
+        if not isinstance(predictor, Explainer):
+            continue
+        body = {"schema": schema(predictor, service.limits)}
+        for path in (f"/v1/{name}/explain", *(["/explain"] if at == 0 else [])):
+            app.add_api_route(
+                path, Endpoint(name, predictor, service).explain, methods=["POST"], response_model=model,
+                name="explain" if path == "/explain" else f"explain with {name}", tags=["explain"],
+                summary=f"Explain an answer of {name}" + (" (the first bundle)" if path == "/explain" else ""),
+                response_description="One explanation, or one for each label that is predicted.",
+                openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
+                responses={status: {"model": Problem, "description": text} for status, text in MEANING.items()},
+            )  # fmt: skip
+
+    async def unknown(bundle: str) -> Response:
+        if bundle in predictors:
+            raise Refusal(404, f"{shown(bundle)} cannot be explained", "ask for its predictions only")
+        raise Refusal(404, f"there is no bundle {shown(bundle)}", nearest(bundle, predictors))
+
+    app.add_api_route("/v1/{bundle}/explain", unknown, methods=["POST"], include_in_schema=False)

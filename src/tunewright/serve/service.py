@@ -1,0 +1,42 @@
+"""What all routes share: limits, threads, metrics, and what a status means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from tunewright.monitor.events import Sink
+from tunewright.serve.limits import Limits
+from tunewright.serve.metrics import Metrics
+from tunewright.serve.pool import Pool
+from tunewright.serve.problems import Refusal
+
+MEANING = {
+    400: "The body is not JSON.",
+    403: "A page of another site sent the request.",
+    408: "The body came too slowly.",
+    413: "The body is too large, or it holds too many inputs.",
+    422: "A value does not fit; it is named by its index.",
+    500: "The service failed; its log says where.",
+    503: "Too many requests wait, or the service is stopping.",
+    504: "There was no answer in time.",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What all routes share."""
+
+    limits: Limits
+    pool: Pool
+    metrics: Metrics
+    sink: Sink | None
+
+
+def same_site(request: Request) -> None:
+    """Pages of other sites must not use a service on the reader's own machine."""
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        raise Refusal(
+            403, "a page of another site sent the request", "call the service from a server, or from its own pages"
+        )

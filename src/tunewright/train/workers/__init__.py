@@ -1,0 +1,1 @@
+"""Several processes and machines: trainings by gradient sent away through Ray, and what travels."""
