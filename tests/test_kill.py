@@ -283,16 +283,17 @@ def test_killed_while_an_older_bundle_is_replaced(number: int, killer: Killer, w
 
 
 def test_killed_at_any_time(killer: Killer, whole: dict[str, Any]) -> None:
+    """Code 2 is that of a command which finds the bundle of one that was killed after its end."""
     out, timed = killer.folder / "any-time", killer.folder / "timed"
     begun = time.monotonic()
     assert killer.fit(timed) == 0, said(timed)
     seconds = time.monotonic() - begun
     for share in (0.2, 0.5, 0.35, 0.6, 0.8, 0.45, 0.7, 0.9):
-        if killer.fit(out, after_seconds=share * seconds) == 0:
+        if killer.fit(out, after_seconds=share * seconds) != -signal.SIGKILL:
             break
     else:
-        assert killer.fit(out) == 0, said(out)
-    assert content(out) == whole
+        assert killer.fit(out) in (0, 2), said(out)
+    assert content(out) == whole, said(out)
 
 
 def test_the_ladder_is_climbed_again_to_the_same_rung(killer: Killer) -> None:
