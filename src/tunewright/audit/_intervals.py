@@ -81,8 +81,8 @@ def bias_corrected(value: float, drawn: Array, level: float = 0.95) -> Interval:
     return float(low), float(high)
 
 
-def reflected(value: float, drawn: Array, floor: float = 0.0) -> Interval:
-    """The draws mirrored at the estimate (the "basic" bootstrap).
+def reflected(value: float, drawn: Array, floor: float = 0.0, ceiling: float = 1.0) -> Interval:
+    """The draws mirrored at the estimate (the "basic" bootstrap), within the bounds of what is estimated.
 
     For statistics that rise when rows are drawn anew, such as a calibration error: the draws lie too high by what the
     estimate itself lies too high, and mirroring takes that off instead of adding it.
@@ -90,4 +90,5 @@ def reflected(value: float, drawn: Array, floor: float = 0.0) -> Interval:
     Source: Davison & Hinkley 1997, Bootstrap Methods and their Application, section 5.2.
     """
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return max(floor, 2 * value - high), max(floor, 2 * value - low)
+    bounds = np.clip([2 * value - high, 2 * value - low], floor, ceiling)
+    return float(bounds[0]), float(bounds[1])
