@@ -178,13 +178,14 @@ class Frame:
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers that enclose the range.
+    """Round numbers that enclose the range; around a single value a twentieth of it to each side.
 
     >>> ticks(0.83, 0.99)
     [0.8, 0.85, 0.9, 0.95, 1.0]
     """
     if not high > low:
-        low, high = low - 0.5, high + 0.5
+        room = abs(low) / 20 if abs(low) > 1e-3 else 0.5
+        low, high = low - room, high + room
     raw = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * one for one in (1, 2, 5, 10) if power * one >= raw * 0.999)
