@@ -16,6 +16,7 @@ import tunewright
 from tunewright import samples
 from tunewright.core import plugins
 from tunewright.methods import _partial, probe
+from tunewright.train import checkpoint
 from tunewright.train.context import Context, Fitted, frozen
 from tunewright.train.course import Course
 
@@ -31,6 +32,35 @@ def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
         return take(context, replace(course, judge=lambda one: (float(next(scores)), course.judge(one)[1])), model)
 
     monkeypatch.setattr(_partial, "take", rising)
+
+
+@pytest.fixture
+def resumed(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Fitted, Fitted]]:
+    """A method's fit that nothing cut short, and one that was killed after so many steps and went on."""
+
+    def fits(method: Any, settings: Any, died_after: int) -> tuple[Fitted, Fitted]:
+        whole = method.fit(make_context("classify", settings))
+        monkeypatch.setattr(checkpoint.Checkpoints, "due", True)
+        killed, continued = (make_context("classify", settings) for _ in range(2))
+        continued.run.work = killed.run.work
+        listen, steps = killed.run._listener, itertools.count(1)
+
+        def dies(record: dict[str, Any]) -> None:
+            listen(record)  # type: ignore[misc]
+            if record["event"] == "progress" and record["stage"] == "train" and next(steps) > died_after:
+                raise ConnectionError("killed")
+
+        killed.run._listener = dies
+        with pytest.raises(ConnectionError, match="killed"):
+            method.fit(killed)
+        again = method.fit(continued)
+        told = " ".join(record.get("say", "") for record in continued.run.told)  # type: ignore[attr-defined]
+        assert f"goes on after step {died_after}" in told
+        return whole, again
+
+    return fits
 
 
 class Other(torch.nn.Module):

@@ -12,7 +12,6 @@ import torch
 from tunewright.methods import adalora
 from tunewright.methods._low_rank import put_beside
 from tunewright.methods._partial import shared
-from tunewright.train import checkpoint
 from tunewright.train.course import Model
 from tunewright.train.feed import Feed
 from tunewright.train.hand_over import to_hf
@@ -175,24 +174,9 @@ def test_the_count_is_that_of_the_paper(make_context: Make) -> None:
     assert adalora.fit(context).facts["encoder_parameters"] == shape.layers * sum(3 * (one + 1) for one in sizes)
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_bits(
-    make_context: Make, monkeypatch: pytest.MonkeyPatch, last_is_best: None
-) -> None:
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(resumed: Make, last_is_best: None) -> None:
     """The importance is carried through the checkpoint: at step 4 of 10 ranks are still shared out."""
-    monkeypatch.setattr(checkpoint.Checkpoints, "due", True)
-    whole = adalora.fit(make_context("classify", SETTINGS))
-    killed, continued = (make_context("classify", SETTINGS) for _ in range(2))
-    continued.run.work = killed.run.work
-    steps = iter(range(1, 100))
-
-    def listen(record: dict[str, Any]) -> None:
-        if record["event"] == "progress" and record["stage"] == "train" and next(steps) > 3:
-            raise RuntimeError("killed")
-
-    killed.run._listener = listen
-    with pytest.raises(RuntimeError, match="killed"):
-        adalora.fit(killed)
-    again = adalora.fit(continued)
+    whole, again = resumed(adalora, SETTINGS, 3)
     assert again.facts["ranks"] == whole.facts["ranks"]
     states = again.encoder.state_dict(), whole.encoder.state_dict()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

@@ -16,7 +16,6 @@ from tunewright.core.types import Windows
 from tunewright.methods import contrastive, probe
 from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
 from tunewright.objectives.supcon import contrast
-from tunewright.train import checkpoint
 from tunewright.train.context import logits_of
 from tunewright.train.course import Model
 
@@ -328,28 +327,9 @@ def test_an_encoder_without_layers_is_trained_whole(make_context: Make, monkeypa
     assert fitted.facts["cached_bytes"] == 0
 
 
-def test_a_training_goes_on_after_a_kill_with_the_same_bits(
-    make_context: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_goes_on_after_a_kill_with_the_same_bits(resumed: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
-    whole = contrastive.fit(make_context("classify", SETTINGS))
-    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
-    first = make_context("classify", SETTINGS)
-    listen, steps = first.run._listener, iter(range(1, 1000))
-
-    def dies(record: dict[str, Any]) -> None:
-        listen(record)
-        if record["event"] == "progress" and record["stage"] == "train" and next(steps) == 13:
-            raise ConnectionError("killed")
-
-    first.run._listener = dies
-    with pytest.raises(ConnectionError):
-        contrastive.fit(first)
-    second = make_context("classify", SETTINGS)
-    second.run.work = first.run.work
-    again = contrastive.fit(second)
-    assert "goes on after step 12" in said(second)
+    whole, again = resumed(contrastive, SETTINGS, 12)
     assert same_bits(whole.encoder, again.encoder)
     assert same_bits(whole.head, again.head)
     assert whole.facts == again.facts

@@ -16,7 +16,6 @@ from tunewright.core.errors import TunewrightError
 from tunewright.methods import lora, probe
 from tunewright.methods._low_rank import Beside, merge, put_beside
 from tunewright.methods._partial import shared
-from tunewright.train import checkpoint
 from tunewright.train.context import logits_of
 from tunewright.train.hand_over import to_hf
 
@@ -151,23 +150,9 @@ def test_an_encoder_without_linear_layers_is_refused(with_other: Make) -> None:
 
 @pytest.mark.parametrize("died_after", [3, 7])
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(
-    died_after: int, make_context: Make, monkeypatch: pytest.MonkeyPatch, last_is_best: None
+    died_after: int, resumed: Make, last_is_best: None
 ) -> None:
-    monkeypatch.setattr(checkpoint.Checkpoints, "due", True)
-    whole = lora.fit(make_context("classify", SETTINGS))
-    killed, continued = (make_context("classify", SETTINGS) for _ in range(2))
-    continued.run.work = killed.run.work
-    steps = iter(range(1, 100))
-
-    def listen(record: dict[str, Any]) -> None:
-        if record["event"] == "progress" and record["stage"] == "train" and next(steps) > died_after:
-            raise RuntimeError("killed")
-
-    killed.run._listener = listen
-    with pytest.raises(RuntimeError, match="killed"):
-        lora.fit(killed)
-    again = lora.fit(continued)
-    assert f"goes on after step {died_after}" in " ".join(record.get("say", "") for record in continued.run.told)
+    whole, again = resumed(lora, SETTINGS, died_after)
     assert (again.facts["steps"], again.facts["best_step"]) == (10, 10)
     for part in ("encoder", "head"):
         states = getattr(again, part).state_dict(), getattr(whole, part).state_dict()

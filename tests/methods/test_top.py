@@ -16,7 +16,6 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Ragged
 from tunewright.methods import _states, probe, top
 from tunewright.train import cache as caching
-from tunewright.train import checkpoint
 from tunewright.train.context import logits_of
 
 Make = Callable[..., Any]
@@ -191,26 +190,7 @@ def test_an_encoder_without_layers_is_refused(make_context: Make) -> None:
         top.fit(context)
 
 
-def test_a_training_goes_on_after_a_kill_with_the_same_bits(
-    make_context: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = top.fit(make_context("classify", SETTINGS))
-    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
-    first = make_context("classify", SETTINGS)
-    listen, steps = first.run._listener, iter(range(1, 1000))
-
-    def dies(record: dict[str, Any]) -> None:
-        listen(record)
-        if record["event"] == "progress" and record["stage"] == "train" and next(steps) == 13:
-            raise ConnectionError("killed")
-
-    first.run._listener = dies
-    with pytest.raises(ConnectionError):
-        top.fit(first)
-    second = make_context("classify", SETTINGS)
-    second.run.work = first.run.work
-    again = top.fit(second)
-    assert "goes on after step 12" in said(second)
+def test_a_training_goes_on_after_a_kill_with_the_same_bits(resumed: Make) -> None:
+    whole, again = resumed(top, SETTINGS, 12)
     assert same_bits(whole.encoder, again.encoder)
     assert same_bits(whole.head, again.head)

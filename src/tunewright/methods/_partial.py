@@ -59,11 +59,7 @@ def thaw(encoder: nn.Module, picked: Callable[[str], bool]) -> int:
 
 def headed(context: Context, encoder: nn.Module) -> Model:
     """The encoder with a head that starts from the probe, where the kind has one."""
-    start = context.start or (probe.fit(context) if context.kind.closed_form else None)
-    head = context.new_head()
-    if start is not None:
-        head.load_state_dict(start.head.state_dict())
-    return Model(encoder, head)
+    return Model(encoder, probe.started_head(context))
 
 
 def trained(context: Context, course: Course, model: Model, **facts: Any) -> Fitted:

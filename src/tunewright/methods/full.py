@@ -10,10 +10,7 @@ from tunewright.train.take import take
 
 def fit(context: Context) -> Fitted:
     """Fine-tune encoder and head together."""
-    start = context.start or (probe.fit(context) if context.kind.closed_form else None)
-    head = context.new_head()
-    if start is not None:
-        head.load_state_dict(start.head.state_dict())
+    head = probe.started_head(context)
     model = Model(context.copy_of_encoder(), head)
     best, facts = take(context, context.course("full", model), model)
     encoder = context.whole(model.encoder)

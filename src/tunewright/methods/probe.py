@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
+from torch import nn
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind
@@ -55,6 +56,15 @@ def fit(context: Context) -> Fitted:
         return replace(again, validation_logits=fitted.validation_logits)
 
     return replace(fitted, refit=refit)
+
+
+def started_head(context: Context) -> nn.Module:
+    """A head that starts from the probe, where the kind has a closed form."""
+    start = context.start or (fit(context) if context.kind.closed_form else None)
+    head = context.new_head()
+    if start is not None:
+        head.load_state_dict(start.head.state_dict())
+    return head
 
 
 def choose_strength(

@@ -18,10 +18,7 @@ def fit(context: Context) -> Fitted:
     Source: Lee et al. 2019, What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning.
     """
     part = upper(context, "top", context.task.fit.layers or LAYERS)
-    start = context.start or (probe.fit(context) if context.kind.closed_form else None)
-    head = context.new_head()
-    if start is not None:
-        head.load_state_dict(start.head.state_dict())
+    head = probe.started_head(context)
     judged = states_feed(context, part, context.validation, learnt=False)
     feed = states_feed(context, part, context.train, learnt=True)
     model = Model(part, head)

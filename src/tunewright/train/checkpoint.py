@@ -140,3 +140,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _bytes(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def named(key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under one key, by the names of the parameters."""
+    return {name.removeprefix(f"{key}."): one for name, one in tensors.items() if name.startswith(f"{key}.")}

@@ -275,7 +275,10 @@ class Context:
     def _embed(self, examples: Examples, part: str) -> NDArray[np.float32]:
         learnt = examples is self.train
         if self.pool is not None and (learnt or not self.bf16):
-            return self._embed_pool(self.pool, "train" if learnt else "validation")
+            whole, seconds = self._pool_embeddings
+            name = "train" if learnt else "validation"
+            self.pass_seconds = seconds * self.pool.share("train")
+            return whole[self.pool.index[name]]
         begun = self.run.elapsed
         out, seconds = self._embed_once(examples, part, learnt=learnt)
         if learnt:
@@ -283,13 +286,12 @@ class Context:
             self.run.reach(begun + seconds)
         return out
 
-    def _embed_pool(self, pool: Pool, part: str) -> NDArray[np.float32]:
-        """Rows of the pool's embeddings, which are computed by the first context that asks."""
-        whole = encode(pool.part, list(self.task.inputs), self.backbone.modality, self.kind)
-        out, seconds = self._embed_once(whole, "training and validation", learnt=True)
-        if part == "train":
-            self.pass_seconds = seconds * pool.share(part)
-        return out[pool.index[part]]
+    @cached_property
+    def _pool_embeddings(self) -> tuple[NDArray[np.float32], float]:
+        """Embeddings of all rows of the pool, computed by the first context that asks, and the seconds it took."""
+        assert self.pool is not None
+        whole = encode(self.pool.part, list(self.task.inputs), self.backbone.modality, self.kind)
+        return self._embed_once(whole, "training and validation", learnt=True)
 
     def _embed_once(self, examples: Examples, part: str, *, learnt: bool) -> tuple[NDArray[np.float32], float]:
         """Embeddings from the cache, or for it; and the seconds that computing them took."""

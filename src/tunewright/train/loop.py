@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
-from tunewright.train.checkpoint import Checkpoints
+from tunewright.train.checkpoint import Checkpoints, named
 from tunewright.train.course import Best, Course
 from tunewright.train.device import fast, give_back
 from tunewright.train.feed import STEP_BUDGET
@@ -86,7 +85,7 @@ class _Descent:
         """At the beginning, or after the last checkpoint, if there is one."""
         kept = self.team.agree(self.checkpoints.latest() if self.team.first else None)
         if kept is not None:
-            self.moving.restore(_named("best", kept[0]))
+            self.moving.restore(named("best", kept[0]))
         self.best, self.plan = self._started()
         if kept is not None:
             self._go_on(*kept)
@@ -266,13 +265,13 @@ class _Descent:
         best, run, moving = self.best, self.course.run, self.moving
         best.score, best.step, best.misses, best.scores = facts["best"]
         self.step, self.epoch, self.batch, self.budget, moving.averaged_steps = facts["place"]
-        moving.restore(_named("now", tensors))
-        average = _named("average", tensors)
+        moving.restore(named("now", tensors))
+        average = named("average", tensors)
         moving.average = [average[name].to(one.device) for name, one in moving.parameters.items()] if average else None
         for key in ("step", "exp_avg", "exp_avg_sq"):
-            for name, value in _named(key, tensors).items():
+            for name, value in named(key, tensors).items():
                 self.optimiser.state[moving.parameters[name]][key] = value.to(self.course.device)
-        for name, value in _named("carried", tensors).items():
+        for name, value in named("carried", tensors).items():
             self.course.carried[name].copy_(value)
         self.draws.bit_generator.state = facts["draws"]
         torch.set_rng_state(tensors["torch_rng"])
@@ -286,11 +285,6 @@ class _Descent:
         if facts.get("workers", 1) != self.team.size:
             said += f"; {self.team.size} workers instead of {facts['workers']} draw other numbers from here on"
         run.log("resumed", method=self.course.name, step=self.step, say=said)
-
-
-def _named(key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint under one key, by the names of the parameters."""
-    return {name.removeprefix(f"{key}."): one for name, one in tensors.items() if name.startswith(f"{key}.")}
 
 
 def _out_of_memory(error: Exception) -> bool:

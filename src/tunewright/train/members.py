@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tunewright.core.share import within
-from tunewright.train.checkpoint import Checkpoints
+from tunewright.train.checkpoint import Checkpoints, named
 from tunewright.train.course import Course, Model
 from tunewright.train.loop import descend
 from tunewright.train.moving import Moving
@@ -92,7 +92,7 @@ def _member(place: Place, own: Course) -> Member:
         tensors, told = found
         own.run.reach(told["seconds"])
         own.run.log("resumed", method=own.name, say=f"{own.name}: this training had ended and is taken up")
-        return place.judged(_named("value", tensors), _named("carried", tensors), told["facts"])
+        return place.judged(named("value", tensors), named("carried", tensors), told["facts"])
     _, facts = descend(own, place.model)
     values, carried = place.moving.copy(), _copied(own.carried)
     if not own.run.interrupted:
@@ -106,7 +106,3 @@ def _member(place: Place, own: Course) -> Member:
 
 def _copied(tensors: Values) -> dict[str, Tensor]:
     return {name: one.detach().clone() for name, one in tensors.items()}
-
-
-def _named(key: str, tensors: Values) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{key}."): one for name, one in tensors.items() if name.startswith(f"{key}.")}
