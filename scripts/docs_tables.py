@@ -9,24 +9,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tunewright.core.task import Data, Fit, Split, Target, Task
+from tunewright.core.sections import Section, Target
+from tunewright.core.task import Task
 from tunewright.data.issues import TABLE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("Top level", Task),
-    ("`[[targets]]`", Target),
-    ("`[data]`", Data),
-    ("`[split]`", Split),
-    ("`[fit]`", Fit),
-)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 TOML_TYPES = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 
 def settings() -> str:
     """One table per section of the task file."""
-    return "\n".join(section(title, model) for title, model in SECTIONS)
+    sections = {"Top level": Task, "`[[targets]]`": Target} | {
+        f"`[{name}]`": type(one.default) for name, one in Task.model_fields.items() if isinstance(one.default, Section)
+    }
+    return "\n".join(section(title, model) for title, model in sections.items())
 
 
 def section(title: str, model: type[BaseModel]) -> str:

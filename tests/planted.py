@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ class Planted:
     """Answers as a loaded bundle does, by a bag of words.
 
     weights : target → word → one weight per logit; a word that is not listed weighs nothing
+    folder : as of a bundle that was not loaded from one
     asked : how many rows each call of ``logits_of`` held
     """
 
@@ -32,6 +34,7 @@ class Planted:
         self.manifest = Manifest("planted", inputs, {}, targets, {}, {}, {}, {}, {}, {}, digest="sha256:planted")
         self.kinds = dict(kinds)
         self.weights = weights
+        self.folder: Path | None = None
         self.asked: list[int] = []
 
     def logits_of(self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None = None) -> dict[str, Array]:
@@ -50,6 +53,9 @@ class Planted:
     def answers(self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None) -> dict[str, list[Any]]:
         found = self.logits_of(as_columns(inputs, list(self.manifest.inputs)), targets)
         return {name: self.kinds[name].decode(logits, top) for name, logits in found.items()}
+
+    def embed(self, inputs: Any) -> Array:
+        raise NotImplementedError("a bag of words has no vectors")
 
     def explain(self, inputs: Any, method: str = "occlusion", **options: Any) -> list[Explanation]:
         return explain(self, inputs, method, **options)

@@ -20,7 +20,8 @@ from typer.main import get_command
 
 import tunewright
 from tunewright.core import plugins
-from tunewright.core.task import Target, Task, settings
+from tunewright.core.sections import Target
+from tunewright.core.task import Task, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {

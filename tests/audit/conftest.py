@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunewright.audit import Context, Folds
+from tunewright.audit import Context, Folds, Training
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
@@ -60,11 +60,11 @@ def _noisy(kind: str, n: int) -> Context:
     if kind == "regress":
         truth = draw.normal(5, 2, n)
         logits = ((truth - 5) / 2 + draw.normal(0, 0.5, n))[:, None]
-        return Context(Regress(5.0, 2.0), logits, truth, train_truth=truth, **more)
+        return Context(Regress(5.0, 2.0), logits, truth, train=Training({}, truth), **more)
     if kind == "multilabel":
         truths = (draw.random((n, 4)) < 0.3).astype(np.uint8)
         logits = draw.normal(0, 1.5, (n, 4)) + 3.0 * truths - 1.5
-        return Context(Multilabel(tuple("abcd"), (0.5,) * 4), logits, truths, train_truth=truths, **more)
+        return Context(Multilabel(tuple("abcd"), (0.5,) * 4), logits, truths, train=Training({}, truths), **more)
     labels = draw.integers(0, 4, n)
     logits = draw.normal(0, 1.0, (n, 4)) + 2.0 * np.eye(4)[labels]
-    return Context(Classify(tuple("abcd")), logits, labels, train_truth=labels, **more)
+    return Context(Classify(tuple("abcd")), logits, labels, train=Training({}, labels), **more)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from tunewright.audit import Context
+from tunewright.audit import Context, Training
 from tunewright.audit import accuracy as audit
 from tunewright.audit._intervals import wilson
 from tunewright.core.types import Finding
@@ -30,7 +30,7 @@ def context(decided: Make) -> Context:
     said = np.where(draw.random(300) < 0.8, truth, draw.integers(0, 5, 300))
     leaked = np.zeros(300, bool)
     leaked[:30] = True
-    return decided(truth, said, leaked=leaked, train_truth=np.array([2, 2, 2, 1, 0, 3, 4]))
+    return decided(truth, said, leaked=leaked, train=Training({}, np.array([2, 2, 2, 1, 0, 3, 4])))
 
 
 def test_values_are_those_of_scikit_learn(context: Context) -> None:
@@ -97,7 +97,7 @@ def test_a_seed_gives_the_same_interval_and_another_one_another(context: Context
 
 def test_multilabel_has_its_metrics_and_the_most_common_set_as_baseline() -> None:
     truth = np.array([[1, 0], [1, 0], [1, 0], [0, 1]] * 10, np.uint8)
-    context = Context(Multilabel(("a", "b"), (0.5, 0.5)), 4.0 * truth - 2.0, truth, train_truth=truth)
+    context = Context(Multilabel(("a", "b"), (0.5, 0.5)), 4.0 * truth - 2.0, truth, train=Training({}, truth))
     found = by_name(audit.run(context))
     assert found["micro_f1"].value == 1.0
     assert found["hamming_loss"].value == 0.0
@@ -107,7 +107,7 @@ def test_multilabel_has_its_metrics_and_the_most_common_set_as_baseline() -> Non
 
 def test_regression_has_the_mean_as_baseline() -> None:
     truth = np.random.default_rng(0).normal(3, 2, 200)
-    context = Context(Regress(3.0, 2.0), np.zeros((200, 1)), truth, train_truth=truth)
+    context = Context(Regress(3.0, 2.0), np.zeros((200, 1)), truth, train=Training({}, truth))
     found = by_name(audit.run(context))
     assert found["mae"].value == pytest.approx(sk.mean_absolute_error(truth, np.full(200, 3.0)))
     assert found["baseline.r2"].value == pytest.approx(0.0, abs=1e-9)

@@ -12,7 +12,8 @@ from tunewright.audit import Context, asked_by, audit
 from tunewright.audit import explanations as plugin
 from tunewright.audit._faithfulness import MEASURES, faithfulness, mean_with_interval
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.core.types import Finding
 from tunewright.data.dataset import read
 from tunewright.data.rows import rows_of
@@ -84,7 +85,7 @@ def test_numbers_have_no_such_curves(planted: Any) -> None:
 
 
 def test_it_runs_on_request_only(context: Context) -> None:
-    assert plugin.ON_REQUEST
+    assert plugin.COSTLY
     assert not [one for one in audit(context) if one.audit == "explanations"]
     assert [one.metric for one in audit(context, ["explanations"])] == list(plugin.metrics(context.kind))
 

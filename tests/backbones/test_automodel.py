@@ -20,7 +20,7 @@ from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.backbones._module import ModuleEncoder
 from tunewright.backbones._vocabulary import NarrowWords, narrowed, widened
 from tunewright.core.errors import MissingExtra, TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.methods import adapter, bitfit, lora, top
 from tunewright.objectives._parts import named
 from tunewright.train import trial

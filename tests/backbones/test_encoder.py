@@ -10,7 +10,7 @@ import torch
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._load import load
 from tunewright.backbones._vocabulary import NarrowWords, narrowed, widened
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 IDS = torch.tensor([[2, 40, 41, 3], [2, 77, 3, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])

@@ -14,7 +14,7 @@ from torch import Tensor
 from tunewright.backbones._load import LAST, load
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core import plugins
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 # Class of transformers → our family, which is also the name of the encoder inside its larger models.
 FAMILIES = {"Bert": "bert", "Roberta": "roberta", "XLMRoberta": "roberta", "DistilBert": "distilbert"}

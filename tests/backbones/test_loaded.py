@@ -13,7 +13,7 @@ import torch
 from tunewright.backbones._load import load
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 Save = Callable[..., tuple[Path, Any]]
 

@@ -9,8 +9,9 @@ import pytest
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
+from tunewright.core.sections import Fit
 from tunewright.core.space import Field, drawn, parse_search, read_space
-from tunewright.core.task import Fit, Task, read_task, varied
+from tunewright.core.task import Task, read_task, varied
 
 
 def task(kind: str = "classify", **settings: Any) -> Task:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.dataset import as_texts, format_of, read, spooled, stream, write
 
 CSV = "text,label,extra\nhello,a,1\nbye,b,2\nwell,a,3\n"

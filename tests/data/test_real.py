@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.core.task import Data, Task
+from tunewright.core.sections import Data
+from tunewright.core.task import Task
 from tunewright.data.check import check, leaked_rows
 from tunewright.data.dataset import read
 from tunewright.data.language import dominant

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Split, Task
+from tunewright.core.sections import Split
+from tunewright.core.task import Task
 from tunewright.data.dataset import read
 from tunewright.data.rows import Rows, rows_of
 from tunewright.data.split import split

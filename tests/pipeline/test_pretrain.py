@@ -22,7 +22,7 @@ import tunewright
 from tunewright import samples
 from tunewright.backbones._load import load
 from tunewright.core.errors import Interrupted, TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.train import checkpoint
 
 Settings = dict[str, Any]

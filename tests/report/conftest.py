@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright import report
-from tunewright.audit import Context, audit, judge
+from tunewright.audit import Context, Training, audit, judge
 from tunewright.core.types import Finding
 from tunewright.kinds.classify import Classify
 
@@ -23,7 +23,7 @@ def context() -> Context:
     logits = draw.normal(0, 1, (200, 3)) + 2.5 * np.eye(3)[truth]
     kind = Classify((HOSTILE, "好评", "plain_label"))
     inputs = {"text": TEXTS}
-    return Context(kind, logits, truth, inputs, leaked=np.zeros(200, bool), train_truth=truth)
+    return Context(kind, logits, truth, inputs, leaked=np.zeros(200, bool), train=Training({}, truth))
 
 
 @pytest.fixture(scope="session")

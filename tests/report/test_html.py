@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tunewright import report
-from tunewright.audit import Context, audit, judge
+from tunewright.audit import Context, Training, audit, judge
 from tunewright.core.types import Exhibit, Finding
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
@@ -153,7 +153,7 @@ def test_77_classes_stay_readable_and_small(about: dict[str, Any]) -> None:
     truth = draw.integers(0, 77, 3080)
     kind = Classify(tuple(f"a_rather_long_name_of_a_class_{at}" for at in range(77)))
     logits = draw.normal(0, 1, (3080, 77)) + 3.5 * np.eye(77)[truth]
-    findings = audit(Context(kind, logits, truth, {"text": ["x"] * 3080}, train_truth=truth))
+    findings = audit(Context(kind, logits, truth, {"text": ["x"] * 3080}, train=Training({}, truth)))
     text = page(report.record(about, findings), findings)
     assert len(text.encode()) < 300_000
     folded = re.findall(r"<details><summary>.*?</summary>\s*<div class=\"wide tall\">", text, re.DOTALL)
@@ -165,7 +165,9 @@ def test_other_kinds_have_a_report_too(about: dict[str, Any], kind: str) -> None
     draw = np.random.default_rng(0)
     if kind == "regress":
         truth = draw.normal(0, 1, 200)
-        context = Context(Regress(0.0, 1.0), truth[:, None] + 0.3, truth, {"text": ["x"] * 200}, train_truth=truth)
+        context = Context(
+            Regress(0.0, 1.0), truth[:, None] + 0.3, truth, {"text": ["x"] * 200}, train=Training({}, truth)
+        )
     else:
         marks = draw.integers(0, 2, (200, 3)).astype(np.uint8)
         logits = 2.0 * marks - 1 + draw.normal(0, 1, (200, 3))

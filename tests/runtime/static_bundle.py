@@ -30,7 +30,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from tunewright import samples
 from tunewright.core.bundle import FORMAT, Manifest, Part, write_manifest
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.core.types import Array, Ragged, Windows
 from tunewright.kinds.classify import Classify
 from tunewright.modalities.text import Text

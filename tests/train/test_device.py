@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.runtime.threads import available
 from tunewright.train.device import choose, exact, fast, native_bf16, threads
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from tunewright.core.types import Array, Kind
+
+Columns = Mapping[str, Sequence[Any]]
+"""Column → the values of n rows."""
 
 
 def row_place(row: int) -> str:
@@ -18,6 +21,22 @@ def row_place(row: int) -> str:
     'row 1'
     """
     return f"row {row + 1}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows that the model learnt from.
+
+    truth : (n, ...), in the kind's own coding
+    others : columns that the model does not read; empty if only its own were read
+    """
+
+    inputs: Columns
+    truth: Any
+    others: Columns = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.truth)
 
 
 @dataclass(frozen=True)
@@ -47,25 +66,39 @@ class Context:
     logits : float32 (n, k), what the model gave for each row
     truth : (n, ...), in the kind's own coding
     inputs : column → the n raw texts, shown in private exhibits only
+    others : the columns of the rows that the model does not read
+    groups : those of them whose groups are to be treated alike
     place : row → where it lies (``test.csv line 12``)
     leaked : bool (n,), rows whose input occurs in the training rows
-    train_truth : the training rows' truth, for what a constant answer would reach
-    predictor : the loaded bundle, or anything that answers like it
+    train : ``Training``, the rows that the model learnt from
+    predictor : the loaded bundle
+    ask : the model itself, be it a bundle, a service or a function: columns of n new rows → logits (n, k)
+    embed : the model's vectors of new rows: columns → float32 (n, d), of length 1
+    folder : path of the bundle
     folds : what cross-validation answered
     before : the same rows answered by the model that this one is compared with, in the coding of its own kind
+    task : ``Task``, what the model was to learn, and how it is to be judged
+    language : of the inputs, such as ``en`` or ``zh``; empty if it is not known
     """
 
     kind: Kind
     logits: Any = None
     truth: Any = None
     inputs: Any = None
+    others: Any = None
+    groups: Any = None
     place: Callable[[int], str] = row_place
     seed: int = 0
     leaked: Any = None
-    train_truth: Any = None
+    train: Any = None
     predictor: Any = None
+    ask: Any = None
+    embed: Any = None
+    folder: Any = None
     folds: Folds | None = None
     before: Context | None = None
+    task: Any = None
+    language: str = ""
 
     @property
     def rows(self) -> int:

@@ -77,11 +77,11 @@ def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str,
 
 
 def asked_by(gates: Iterable[str], kind: Kind) -> list[str]:
-    """The audits that run on request only and that a gate names; not those that need other fits or another model."""
+    """The costly audits that a gate names: they run although nobody asked for all."""
     found = []
     for name in names("audits"):
         plugin = load("audits", name)
-        if getattr(plugin, "ON_REQUEST", False) and not plugin.NEEDS & {"folds", "before"}:
+        if getattr(plugin, "COSTLY", False):
             dotted = tuple(f".{metric}." for metric in promised(name, kind))
             found += [name] * any(one in f".{gate}." for gate in gates for one in dotted)
     return found

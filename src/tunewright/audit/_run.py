@@ -22,15 +22,24 @@ WORDS = {
     "truth": "the rows have no labels",
     "inputs": "the inputs themselves are not at hand",
     "leaked": "it is not known which rows occur in training",
-    "train_truth": "the labels of the training rows are not at hand",
+    "train": "the training rows are not at hand",
     "predictor": "there is no model at hand to ask",
     "folds": "there was no cross-validation",
     "before": "there is no other model to compare with",
+    "ask": "there is no model at hand to ask",
+    "embed": "the model gives no vectors",
+    "folder": "the model is no bundle at hand",
+    "others": "the rows have no further columns",
+    "groups": "no column of groups is named",
+    "task": "the task is not known",
+    "language": "the language is not known",
 }
 
 
-def audit(context: Context, only: Iterable[str] | None = None) -> list[Finding]:
+def audit(context: Context, only: Iterable[str] | None = None, *, costly: bool = False) -> list[Finding]:
     """Findings of all audits that suit the kind, or of those named; one that is ``ON_REQUEST`` has to be named.
+
+    costly : those that are ``COSTLY`` run too, without being named
 
     An audit whose needs are not met, or that raises, gives findings without a value and a note that says why.
 
@@ -44,7 +53,8 @@ def audit(context: Context, only: Iterable[str] | None = None) -> list[Finding]:
         if name not in known:
             raise TunewrightError(f"there is no audit {name!r}", nearest(name, known))
     chosen = known if only is None else [name for name in known if name in set(only)]
-    return [finding for name in chosen for finding in _one(name, context, named=only is not None)]
+    named = only is not None
+    return [finding for name in chosen for finding in _one(name, context, named=named, costly=costly or named)]
 
 
 def promised(name: str, kind: Kind) -> tuple[str, ...]:
@@ -58,10 +68,10 @@ def suits(plugin: ModuleType, kind: Kind) -> bool:
     return plugin.KINDS is None or Context(kind).kind_name in plugin.KINDS
 
 
-def _one(name: str, context: Context, named: bool) -> list[Finding]:
+def _one(name: str, context: Context, *, named: bool, costly: bool) -> list[Finding]:
     try:
         plugin = load("audits", name)
-        if not named and getattr(plugin, "ON_REQUEST", False):
+        if (not named and getattr(plugin, "ON_REQUEST", False)) or (not costly and getattr(plugin, "COSTLY", False)):
             return []
         if not suits(plugin, context.kind):
             wanted = ", ".join(sorted(plugin.KINDS))
@@ -75,10 +85,15 @@ def _one(name: str, context: Context, named: bool) -> list[Finding]:
 
 
 def _unmet(needs: frozenset[str], context: Context) -> str:
-    missing = [WORDS.get(need, f"{need} is not given") for need in sorted(needs) if getattr(context, need) is None]
+    missing = [WORDS.get(need, f"{need} is not given") for need in sorted(needs) if _lacks(context, need)]
     if missing:
         return " and ".join(missing)
     return "there are no rows" if needs & {"truth", "logits"} and not context.rows else ""
+
+
+def _lacks(context: Context, need: str) -> bool:
+    value = getattr(context, need)
+    return value is None or (need in ("language", "groups", "others") and not value)
 
 
 def _all_silent(name: str, kind: Kind, note: str) -> list[Finding]:

@@ -65,10 +65,10 @@ def _baseline(context: Context) -> Finding:
     """What the most common answer of the training rows reaches (the mean, for numbers)."""
     name = context.kind.headline[0]
     metric = f"baseline.{name}"
-    if context.train_truth is None:
+    if context.train is None:
         note = "not run, because the labels of the training rows are not at hand"
         return Finding("accuracy", metric, None, note=note)
-    train = np.asarray(context.train_truth)
+    train = np.asarray(context.train.truth)
     if train.dtype == object:  # rows of different lengths
         return Finding("accuracy", metric, None, note="not run, because this kind has no constant answer")
     constant = _constant(train)

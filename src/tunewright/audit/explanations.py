@@ -34,7 +34,7 @@ from tunewright.runtime.ways import WAYS
 
 NEEDS = frozenset({"predictor", "inputs", "logits"})
 KINDS = frozenset({"classify", "multilabel"})
-ON_REQUEST = True
+COSTLY = True
 REMEDY = "do not show these explanations to users, or take the explainer with the higher faithfulness"
 
 TEXTS = 50

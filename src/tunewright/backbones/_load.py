@@ -6,7 +6,7 @@ from tunewright.backbones._catalogue import Found, find
 from tunewright.backbones._loaded import LoadedBackbone, read_json
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 LAST = "automodel"
 """The family that takes what no other one does."""

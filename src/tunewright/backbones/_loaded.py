@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tunewright.backbones._encoder import ACTIVATIONS, Encoder, Shape
 from tunewright.backbones._names import Names
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.core.types import Modality
 from tunewright.modalities.text import Text
 

@@ -16,7 +16,7 @@ from transformers.utils import logging
 from tunewright.backbones._loaded import LoadedBackbone, pooling, read_json, tensor_files, text_modality
 from tunewright.backbones._module import ModuleEncoder
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 REMEDY = "choose an encoder, such as one of BERT, RoBERTa, ELECTRA, MPNet, DeBERTa or ModernBERT"
 NO_LIMIT = 2**16

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tunewright.backbones._loaded import LoadedBackbone, read_json
 from tunewright.core.errors import MissingExtra
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 OWN = ("bert", "camembert", "distilbert", "roberta", "xlm-roberta")
 """Model types that have an encoder of our own, which trains faster."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from tunewright.backbones._encoder import Shape
 from tunewright.backbones._loaded import LoadedBackbone, layer_names, load_text, read_json
 from tunewright.backbones._names import Names
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 NAMES = layer_names(
     "encoder.layer.{}.",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tunewright.backbones._loaded import LoadedBackbone, load_text, read_json
 from tunewright.backbones.bert import NAMES, shape_of
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 
 def _offset(config: Mapping[str, Any]) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.task import Fit, Task, settings, varied
+from tunewright.core.sections import Fit
+from tunewright.core.task import Task, settings, varied
 
 LOG_RATIO = 100
 """A range whose ends lie this far apart is drawn from on a logarithmic scale."""

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.data.issues import LANGUAGE_SHARE, TABLE, Issue, case, told_label
 from tunewright.data.labels import counts_of, of_labels, unknown_labels
 from tunewright.data.language import languages

@@ -20,7 +20,7 @@ import polars as pl
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.core.types import Array
 from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan, json_texts
 

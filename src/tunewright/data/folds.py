@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Split, Target
+from tunewright.core.sections import Split, Target
 from tunewright.data.rows import Rows
 from tunewright.data.units import STRATIFIED, Indices, first_seen, ordered, strata_of, units_of
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from tunewright.core.errors import nearest
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.data.issues import FEW_ROWS, Issue, case, told_label
 from tunewright.data.rows import Rows, folded
 

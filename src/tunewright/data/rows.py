@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.core.types import Array
 from tunewright.data.dataset import Dataset, as_texts
 
@@ -110,7 +111,7 @@ def columns_of(task: Task, *, split: bool = True) -> tuple[str, ...]:
     if both:
         raise TunewrightError(f"column {min(both)!r} is input and label at once", "name two columns")
     extra = (task.split.column,) if split and task.split.by != "label" else ()
-    return tuple(dict.fromkeys((*task.inputs, *labels, *extra)))
+    return tuple(dict.fromkeys((*task.inputs, *labels, *extra, *task.audit.groups)))
 
 
 def rows_of(dataset: Dataset, task: Task) -> Rows:

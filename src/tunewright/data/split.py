@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.core.task import Split, Target
+from tunewright.core.sections import Split, Target
 from tunewright.data.rows import Rows
 from tunewright.data.units import STRATIFIED as STRATIFIED
 from tunewright.data.units import Indices, first_seen, ordered, strata_of, units_of

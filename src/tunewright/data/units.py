@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Split, Target
+from tunewright.core.sections import Split, Target
 from tunewright.data.rows import JOINT, Rows
 
 Indices = NDArray[np.int64]

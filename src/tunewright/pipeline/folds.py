@@ -15,8 +15,9 @@ from tunewright import audit
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
+from tunewright.core.sections import Target
 from tunewright.core.share import within
-from tunewright.core.task import Target, Task
+from tunewright.core.task import Task
 from tunewright.core.types import Finding
 from tunewright.data.folds import Fold, folds
 from tunewright.data.rows import Rows

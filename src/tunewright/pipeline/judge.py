@@ -18,6 +18,7 @@ from tunewright.data.dataset import read
 from tunewright.data.issues import stop_if_needed
 from tunewright.data.rows import Rows, columns_of, empty_labels, rows_of
 from tunewright.pipeline.folds import Crossed
+from tunewright.pipeline.parts import language_of
 from tunewright.pipeline.tasks import Source, plain_data, task_of
 from tunewright.runtime.predictor import Predictor, load
 
@@ -41,29 +42,70 @@ def judge(
     """
     logits = predictor.logits(rows.inputs) if logits is None else logits
     findings: list[Finding] = []
-    for target, kind in predictor.kinds.items():
-        known = np.flatnonzero(~empty_labels(rows, target))
-        judged = rows if len(known) == len(rows) else rows.take(known)
-        context = audit.Context(
-            kind=kind,
-            logits=logits[target] if judged is rows else logits[target][known],
-            truth=kind.encode(judged.targets[target]),
-            inputs=judged.inputs,
-            place=judged.dataset.place,
-            seed=task.seed,
-            leaked=leaked if leaked is None or judged is rows else leaked[known],
-            train_truth=_truth(kind, train, target) if train is not None else None,
-            predictor=predictor,
-        )
+    for target in predictor.kinds:
+        context = context_of(predictor, task, rows, target, logits=logits[target], leaked=leaked, train=train)
         name = target if len(predictor.kinds) > 1 else ""
-        asked = audit.asked_by(task.gates, kind)
+        asked = audit.asked_by(task.gates, context.kind)
         found = [*audit.audit(context), *(audit.audit(context, only=asked) if asked else ())]
         findings.extend(replace(one, target=name) for one in found)
     return audit.judge(findings if folds is None else folds.joined(findings, task), task.gates)
 
 
-def _truth(kind: Kind, rows: Rows, target: str) -> Any:
-    return kind.encode([value for value in rows.targets[target] if value is not None])
+def context_of(
+    predictor: Predictor,
+    task: Task,
+    rows: Rows,
+    target: str,
+    *,
+    logits: Any,
+    leaked: Any = None,
+    train: Rows | None = None,
+) -> audit.Context:
+    """What audits may use to judge a loaded bundle on the rows that have a truth for the target.
+
+    logits : what the bundle gave for all rows
+    """
+    kind = predictor.kinds[target]
+    known = np.flatnonzero(~empty_labels(rows, target))
+    if len(known) < len(rows):
+        rows, logits = rows.take(known), logits[known]
+        leaked = None if leaked is None else leaked[known]
+    others = further_columns(rows, task)
+
+    def ask(columns: audit.Columns) -> Any:
+        values = [list(columns[name]) for name in predictor.manifest.inputs]
+        return predictor.logits_of(values, [target])[target]
+
+    return audit.Context(
+        kind=kind,
+        logits=logits,
+        truth=kind.encode(rows.targets[target]),
+        inputs=rows.inputs,
+        others=others,
+        groups={name: others[name] for name in task.audit.groups if name in others},
+        place=rows.dataset.place,
+        seed=task.seed,
+        leaked=leaked,
+        train=_training(kind, train, target, task) if train is not None else None,
+        predictor=predictor,
+        ask=ask,
+        embed=predictor.embed if "embed" in predictor.manifest.parts else None,
+        folder=predictor.folder,
+        task=task,
+        language=language_of(task, rows),
+    )
+
+
+def further_columns(rows: Rows, task: Task) -> dict[str, list[Any]]:
+    """The columns that were read and are neither input nor target."""
+    own = {*task.inputs, *(name for target in task.targets for name in (target.column, *target.columns))}
+    return {name: rows.dataset.values(name) for name in rows.dataset.frame.columns if name not in own}
+
+
+def _training(kind: Kind, rows: Rows, target: str, task: Task) -> audit.Training:
+    known = np.flatnonzero(~empty_labels(rows, target))
+    rows = rows if len(known) == len(rows) else rows.take(known)
+    return audit.Training(rows.inputs, kind.encode(rows.targets[target]), further_columns(rows, task))
 
 
 def evaluate(

@@ -17,7 +17,8 @@ import polars as pl
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.memory import peak_rss_bytes
 from tunewright.core.run import Listener, Run, start
-from tunewright.core.task import Data, Sources, Task, read_task
+from tunewright.core.sections import Data
+from tunewright.core.task import Sources, Task, read_task
 from tunewright.core.task import settings as settings_of
 from tunewright.data.dataset import Dataset, as_texts, read
 from tunewright.data.language import dominant

@@ -9,7 +9,8 @@ from typing import Any
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.task import Data, Sources, Task, read_task
+from tunewright.core.sections import Data
+from tunewright.core.task import Sources, Task, read_task
 
 Source = Any
 """A path, a pandas or polars frame, or a mapping of lists."""

@@ -38,8 +38,10 @@ class Predictor:
         modality: Modality,
         kinds: Mapping[str, Kind],
         graphs: Mapping[str, Graph],
+        folder: Path | None = None,
     ) -> None:
         self.manifest = manifest
+        self.folder = folder
         self.modality = modality
         self.kinds = dict(kinds)
         self._graphs = dict(graphs)
@@ -69,7 +71,7 @@ class Predictor:
             part: Graph(folder / manifest.parts[part].file, count, spin=part.startswith("encoder."))
             for part in manifest.parts
         }
-        return cls(manifest, modality, kinds, graphs)
+        return cls(manifest, modality, kinds, graphs, folder)
 
     @property
     def kind(self) -> Kind:

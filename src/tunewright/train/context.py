@@ -24,7 +24,8 @@ from tunewright.backbones._module import ModuleEncoder
 from tunewright.backbones._vocabulary import narrowed, widened
 from tunewright.core import plugins
 from tunewright.core.run import Run
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.core.types import Array, Kind, Modality, Ragged, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.heads._several import SeveralHead

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tunewright.core.run import Run
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.train.feed import Feed
 from tunewright.train.step import Loss, Step, plain
 

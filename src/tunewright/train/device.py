@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.runtime.threads import available
 
 # Every shape of a batch makes kernels of its own, and oneDNN would keep 1,024 of them: hundreds of megabytes.

@@ -11,7 +11,8 @@ from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
-from tunewright.core.task import Target, Task
+from tunewright.core.sections import Target
+from tunewright.core.task import Task
 from tunewright.core.types import Kind
 from tunewright.kinds._several import SEVERAL, Several
 from tunewright.objectives._wrapped import check

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tunewright.core.errors import TunewrightError
+from tunewright.core.sections import Fit
 from tunewright.core.space import WITHOUT_STEPS
-from tunewright.core.task import Fit, Task
+from tunewright.core.task import Task
 from tunewright.kinds._several import named_kind
 from tunewright.train import ensemble
 from tunewright.train.context import Context, Fitted

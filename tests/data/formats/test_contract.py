@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tunewright.core import plugins
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.dataset import read, stream, write
 from tunewright.data.formats._scan import Scan
 

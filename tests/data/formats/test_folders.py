@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.dataset import read
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.dataset import read
 from tunewright.data.formats import parquet
 

@@ -8,7 +8,7 @@ import pytest
 import xlsxwriter
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.dataset import read
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.core.types import Windows
 from tunewright.methods._pairs import Pairs
 from tunewright.train import checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.encoding import Encoding, opened_text
 from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan, named, numbered, streamed
 

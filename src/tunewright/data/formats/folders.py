@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.encoding import Guess, refuse_binary
 from tunewright.data.formats._scan import PLACE, Scan, named, streamed
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.encoding import Encoding, encoding_of, opened_text
 from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan, named, numbered, streamed
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import polars as pl
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.encoding import encoding_of
 from tunewright.data.formats import _text
 from tunewright.data.formats._scan import Scan

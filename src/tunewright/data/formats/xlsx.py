@@ -12,7 +12,7 @@ import polars as pl
 import xlsxwriter
 
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.task import Data
+from tunewright.core.sections import Data
 from tunewright.data.formats._scan import PLACE, Scan, flat, named, numbered
 
 SUFFIXES: tuple[str, ...] = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")

@@ -13,7 +13,7 @@ from torch import nn
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 from tunewright.runtime.threads import available
 from tunewright.train.course import Best, Course
 from tunewright.train.workers import cluster

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from strips.strip import Strip
 from tunewright.backbones._loaded import LoadedBackbone, read_json
-from tunewright.core.task import Fit
+from tunewright.core.sections import Fit
 
 
 class Net(nn.Module):
