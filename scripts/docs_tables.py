@@ -20,9 +20,10 @@ TOML_TYPES = {"string": "text", "number": "number", "integer": "whole number", "
 
 def settings() -> str:
     """One table per section of the task file."""
-    sections = {"Top level": Task, "`[[targets]]`": Target} | {
-        f"`[{name}]`": type(one.default) for name, one in Task.model_fields.items() if isinstance(one.default, Section)
-    }
+    sections: dict[str, type[BaseModel]] = {"Top level": Task, "`[[targets]]`": Target}
+    for name, one in Task.model_fields.items():
+        if isinstance(one.default, Section):
+            sections[f"`[{name}]`"] = type(one.default)
     return "\n".join(section(title, model) for title, model in sections.items())
 
 
