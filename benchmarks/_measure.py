@@ -111,11 +111,13 @@ def peers(*packages: str) -> Path:
 class Worker:
     """A process of a benchmark that loads once and then answers questions, a line of JSON each."""
 
-    def __init__(self, script: str, *arguments: str | Path, interpreter: str | Path = sys.executable) -> None:
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "2")
+    def __init__(
+        self, script: str, *arguments: str | Path, interpreter: str | Path = sys.executable, threads: int = 2
+    ) -> None:
+        settings = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), str(threads))
         command = [str(interpreter), script, "--worker", *map(str, arguments)]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment() | threads)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment() | settings)
 
     def ask(self, question: Any) -> Any:
         assert self.process.stdin is not None

@@ -9,8 +9,10 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,19 @@ from tunewright import samples
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACED: dict[str, bytes] = {}
-MARKERS = {"data_folder": "real_data", "models_folder": "models"}
+MARKERS = {"data_folder": "real_data", "models_folder": "models", "browser": "browser"}
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -115,12 +129,46 @@ def traced_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Headless Chromium without any network but the loopback: ``with browser(language) as driver``."""
+    missing = [str(one) for one in (CHROMIUM, DRIVER) if not one.exists()]
+    if missing:
+        message = f"{', '.join(missing)} is missing: apt-get install chromium chromium-driver"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from selenium import webdriver
+
+    @contextmanager
+    def start(language: str = "en-US", dark: bool = False, width: int = 1280, height: int = 900) -> Iterator[Any]:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        profile = tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp())
+        # every host but the loopback fails to resolve: a page that needs another one breaks here
+        offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        scheme = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
+        for flag in (*FLAGS, *scheme, offline, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        options.add_argument(f"--accept-lang={language}")
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+    return start
+
+
 @pytest.fixture
 def make_context(
     tiny_backbone: Path, sample_rows: dict[str, list[dict[str, str]]], tmp_path: Path
 ) -> Iterator[Callable[..., Any]]:
     """What a method is given: ``make_context("regress", {"fit.epochs": 1}, intents=2)``; of each intent, 20 rows for
-    training and 10 for validation. ``context.run.told`` lists every record of the run.
+    training and 10 for validation. ``context.run.told`` lists every record of the run. The group of a row says whether
+    it is a question.
 
     ``"several"`` is two targets: the intent, which every fifth row lacks, and the length of what is no question.
     """
@@ -157,7 +205,11 @@ def make_context(
         task, _ = read_task(None, own | named | (settings or {}))
         rows = [row for row in sample_rows["support_train.csv"] if row["intent"] in known[:intents]]
         parts = [
-            Part({"text": [row["text"] for row in some]}, [truths[kind](row) for row in some])
+            Part(
+                {"text": [row["text"] for row in some]},
+                [truths[kind](row) for row in some],
+                ["question" if "?" in row["text"] else "other" for row in some],
+            )
             for some in (rows[0::3] + rows[1::3], rows[2::3])
         ]
         target = together(task.targets)

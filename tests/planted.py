@@ -47,10 +47,15 @@ class Planted:
         found = [known[word] for word in re.findall(r"\w+", row.lower()) if word in known]
         return np.sum([np.zeros(self.kinds[target].size), *map(np.asarray, found)], axis=0)
 
+    def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        return columns
+
     def logits(self, inputs: Any) -> dict[str, Array]:
         return self.logits_of(as_columns(inputs, list(self.manifest.inputs)))
 
-    def answers(self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    def answers(
+        self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None, error: float | None = None
+    ) -> dict[str, list[Any]]:
         found = self.logits_of(as_columns(inputs, list(self.manifest.inputs)), targets)
         return {name: self.kinds[name].decode(logits, top) for name, logits in found.items()}
 

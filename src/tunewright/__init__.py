@@ -15,6 +15,7 @@ _HOMES = {
     "check": "tunewright.pipeline",
     "evaluate": "tunewright.pipeline",
     "compare": "tunewright.pipeline",
+    "card": "tunewright.pipeline",
     "pretrain": "tunewright.pipeline",
     "tune": "tunewright.pipeline",
     "load": "tunewright.runtime.predictor",
@@ -31,6 +32,8 @@ __all__ = [
     "Task",
     "TextClassifier",
     "TunewrightError",
+    "audit",
+    "card",
     "check",
     "compare",
     "evaluate",
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from tunewright.core.task import Task
     from tunewright.estimator import TextClassifier
     from tunewright.pipeline import check, evaluate, fit
+    from tunewright.pipeline.card import card
     from tunewright.pipeline.compare import compare
     from tunewright.pipeline.pretrain import pretrain
     from tunewright.pipeline.tune import tune
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "audit":  # the package of that name, which is the verb where it is called
+        return import_module("tunewright.audit")
     if name not in _HOMES:
         raise AttributeError(f"module 'tunewright' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

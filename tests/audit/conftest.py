@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tunewright.audit import Context, Folds, Training
+from tunewright.core.task import Task
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
@@ -42,18 +44,30 @@ def noisy(request: pytest.FixtureRequest) -> Context:
 
 
 def make_noisy(kind: str, n: int = 400) -> Context:
-    """With the same answers as those of four folds, and those of a noisier model before it, too."""
+    """With the same answers as those of four folds, those of a noisier model before it, and rules of review."""
     plain = _noisy(kind, n)
     fold = np.arange(n) % 4 + 1
     logits = plain.logits + np.random.default_rng(8).normal(0, 0.7, plain.logits.shape)
-    plain = replace(plain, before=Context(plain.kind, logits, plain.truth))
+    rules = {"labels": ["a"], "below": 0.6, "slices": {"sevens": {"words": ["7", "77"]}}}
+    plain = replace(plain, before=Context(plain.kind, logits, plain.truth), task=Task.model_validate({"review": rules}))
     return replace(plain, folds=Folds(plain.decided, plain.truth, fold, (300,) * 4, ("probe",) * 4, 4))
+
+
+def _drawn(text: str, size: int) -> Any:
+    """What a model that was never trained says of a text."""
+    return np.random.default_rng(zlib.crc32(text.encode())).normal(0, 1.5, size)
 
 
 def _noisy(kind: str, n: int) -> Context:
     draw = np.random.default_rng(7)
     more = {
-        "inputs": {"text": [f"<b>secret</b> words of row {at}" for at in range(n)]},
+        "inputs": {"text": [f"<b>secret</b> words of row {at}, said {'he' if at % 3 else 'she'}" for at in range(n)]},
+        "ask": lambda columns: np.array(
+            [_drawn(text, {"multilabel": 4, "classify": 4}.get(kind, 1)) for text in columns["text"]]
+        ),
+        "embed": lambda columns: np.stack([_drawn(text, 8) for text in columns["text"]]),
+        "language": "en",
+        "groups": {"gender": ["f" if at % 5 < 2 else "m" for at in range(n)]},
         "leaked": draw.random(n) < 0.1,
         "predictor": object(),
     }
@@ -67,4 +81,8 @@ def _noisy(kind: str, n: int) -> Context:
         return Context(Multilabel(tuple("abcd"), (0.5,) * 4), logits, truths, train=Training({}, truths), **more)
     labels = draw.integers(0, 4, n)
     logits = draw.normal(0, 1.0, (n, 4)) + 2.0 * np.eye(4)[labels]
-    return Context(Classify(tuple("abcd")), logits, labels, train=Training({}, labels), **more)
+    told = {"detector": "energy", "threshold": -2.0, "share": 0.05}
+    one = Classify(tuple("abcd"), 1.1, scope=told)
+    one = one.promised(2.0 * np.eye(4)[labels] + draw.normal(0, 1.0, (n, 4)), labels)
+    strange = {"text": [f"strange words of row {at}" for at in range(50)]}
+    return Context(one, logits, labels, train=Training({}, labels), strange=strange, **more)

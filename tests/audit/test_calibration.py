@@ -100,3 +100,33 @@ def test_drawing_by_products_of_matrices_is_drawing_rows() -> None:
     picked = audit.scores_of(Context(context.kind, context.logits[index], context.truth[index]))
     assert drawn["ece"][0] == pytest.approx(audit.ece(audit.bin_table(picked).sum(0)))
     assert drawn["brier"][0] == pytest.approx(picked.brier.mean())
+
+
+def test_before_is_the_same_model_without_its_calibration() -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 3, 900)
+    logits = 8.0 * (np.eye(3)[truth] + draw.normal(0, 0.8, (900, 3)))
+    kind = Classify(("a", "b", "c")).calibrate(logits, truth)
+    found, alone = by_name(Context(kind, logits, truth)), by_name(Context(Classify(kind.labels), logits, truth))
+    for name in ("ece", "brier"):
+        before, after = found[f"{name}_before"], found[name]
+        assert before.value == alone[name].value
+        assert before.value is not None
+        assert after.value is not None
+        assert after.value < before.value
+        assert before.note == audit.BEFORE
+        assert alone[f"{name}_before"].note == audit.UNCALIBRATED
+    assert found["ece_before"].exhibits[0].title == "Reliability diagram before calibration"
+    assert found["ece_before"].exhibits[0].rows == alone["ece"].exhibits[0].rows
+    assert found["ece"].exhibits[0].rows != found["ece_before"].exhibits[0].rows
+
+
+def test_before_of_several_labels_per_row() -> None:
+    draw = np.random.default_rng(0)
+    truth = (draw.random((400, 3)) < 0.4).astype(np.uint8)
+    logits = 6.0 * (2.0 * truth - 1 + draw.normal(0, 1.5, (400, 3)))
+    kind = Multilabel(("a", "b", "c"), (0.5,) * 3).calibrate(logits, truth)
+    found = by_name(Context(kind, logits, truth))
+    assert found["ece_before"].value is not None
+    assert found["ece"].value is not None
+    assert found["ece"].value < found["ece_before"].value

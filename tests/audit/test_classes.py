@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from tunewright.audit import Context
+from tunewright.audit import Context, check_gates, judge
 from tunewright.audit import classes as audit
-from tunewright.audit._intervals import wilson
+from tunewright.audit._intervals import share
 from tunewright.kinds.multilabel import Multilabel
 
 Make = Callable[..., Context]
@@ -47,7 +47,7 @@ def test_the_worst_class_is_found_with_an_interval_widened_for_all_that_were_loo
     said[20:28] = 0
     worst = audit.run(decided(truth, said))[0]
     assert (worst.metric, worst.value, worst.n) == ("worst_class.recall", pytest.approx(0.6), 20)
-    assert (worst.low, worst.high) == wilson(12, 20, 1 - 0.05 / 3)
+    assert (worst.low, worst.high) == share(np.arange(20) >= 8, 1 - 0.05 / 3)
     assert worst.note == "worst class: c1"
 
 
@@ -70,3 +70,12 @@ def test_a_class_that_never_occurs_has_no_recall(decided: Make) -> None:
     rows = table(decided([0] * 12, [0] * 11 + [1], k=3))
     assert rows["c1"] == (0.0, None, 0.0, 0, 1)
     assert rows["c2"] == (None, None, None, 0, 0)
+
+
+def test_the_worst_class_is_a_gate_by_its_name(decided: Make) -> None:
+    truth = np.repeat([0, 1], 20)
+    context = decided(truth, np.where(np.arange(40) >= 30, 0, truth))
+    for limit, passed in ((">= 0.6", False), (">= 0.4", True)):
+        check_gates({"worst_class.recall": limit}, context.kind)
+        assert judge(audit.run(context), {"worst_class.recall": limit})[0].passed is passed
+    assert judge(audit.run(context), {"worst_class.recall.low": ">= 0.4"})[0].passed is False

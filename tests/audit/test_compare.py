@@ -18,7 +18,6 @@ from tunewright.audit._sentence import Change, sentence
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Finding
 from tunewright.kinds.classify import Classify
-from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
 from tunewright.report.sections import sections
 
@@ -216,7 +215,7 @@ def test_labels_in_another_order_are_the_same_labels(noisy: Context) -> None:
         pytest.skip("numbers have no labels")
     order, labels = [2, 0, 3, 1], tuple("cadb")
     many = before.truth.ndim == 2
-    kind = Multilabel(labels, (0.5,) * 4) if many else Classify(labels)
+    kind = replace(before.kind, labels=labels)
     truth = before.truth[:, order] if many else np.argsort(order)[before.truth]
     plain, shuffled = of(noisy), of(replace(noisy, before=Context(kind, before.logits[:, order], truth)))
     assert {key: one.value for key, one in shuffled.items()} == pytest.approx(

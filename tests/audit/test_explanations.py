@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from tunewright.audit import Context, asked_by, audit
 from tunewright.audit import explanations as plugin
+from tunewright.audit._explainers import EXPLAINERS, affordable
 from tunewright.audit._faithfulness import MEASURES, faithfulness, mean_with_interval
-from tunewright.core.errors import TunewrightError
+from tunewright.core.errors import MissingExtra, TunewrightError
 from tunewright.core.sections import Target
 from tunewright.core.task import Task
 from tunewright.core.types import Finding
@@ -118,11 +120,18 @@ def test_findings_gains_and_the_exhibits(context: Context) -> None:
     found = audit(context, ["explanations"])
     by_name = {one.metric: one for one in found}
     assert by_name["deletion_gain.occlusion"].low > 0  # type: ignore[operator]
-    assert all(one.n == 30 and one.low <= one.value <= one.high for one in found)  # type: ignore[operator]
+    assert by_name["deletion_gain.shap"].low > 0  # type: ignore[operator]
+    measured = [one for one in found if one.value is not None]
+    assert all(one.n == 30 and one.low <= one.value <= one.high for one in measured)  # type: ignore[operator]
+    silent = {one.metric: one.note for one in found if one.value is None}
+    assert silent["faithfulness.ig"] == "not run, because the model at hand has no gradients"
+    assert silent["random_weights.lime"] == "not run, because the model is no bundle at hand"
+    assert len(silent) == 8
     areas, drivers = found[0].exhibits
-    assert [row[0] for row in areas.rows] == ["occlusion", "lime", "random order"]
-    assert areas.rows[0][1] < areas.rows[2][1]
-    assert areas.rows[0][2] > areas.rows[2][2]
+    assert [row[0] for row in areas.rows] == ["occlusion", "lime", "shap", "random order"]
+    assert [row[-1] for row in areas.rows] == [30, 30, 30, 90]
+    assert areas.rows[0][1] < areas.rows[3][1]
+    assert areas.rows[0][2] > areas.rows[3][2]
     first = {label: next(row for row in drivers.rows if row[0] == label) for label in ("money", "theft")}
     assert first["money"][1:] == ("refund", pytest.approx(4.0), 15)
     assert first["theft"][1:] == ("stolen", pytest.approx(4.0), 15)
@@ -148,7 +157,8 @@ def test_words_of_few_rows_and_with_digits_are_not_shown(model: Any, context: Co
     [
         ({"predictor": object()}, "not run, because the model at hand gives no log-odds for new texts"),
         ({"inputs": {"text": ["one"] * 30}}, "not run, because only 0 rows have two words or more"),
-        ({"predictor": None}, "not run, because there is no model at hand to ask"),
+        ({"predictor": None}, "not run, because the model at hand gives no log-odds for new texts"),
+        ({"logits": None}, "not run, because there are no answers of a model"),
     ],
 )
 def test_what_it_cannot_measure_it_says(context: Context, change: dict[str, Any], note: str) -> None:
@@ -159,8 +169,9 @@ def test_what_it_cannot_measure_it_says(context: Context, change: dict[str, Any]
 
 def test_which_explainer_to_believe(model: Any, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     def note_with(own: Any, chance: Any) -> str:
-        monkeypatch.setattr(plugin, "WAYS", {"occlusion": own, "lime": chance})
-        for name, weigh in plugin.WAYS.items():
+        absent = {"shap": "not run, because shap is not installed", "ig": "not run, because torch is not installed"}
+        monkeypatch.setattr(plugin, "at_hand", lambda context: ({"occlusion": "occlusion", "lime": "lime"}, absent))
+        for name, weigh in {"occlusion": own, "lime": chance}.items():
             monkeypatch.setitem(ways.WAYS, name, Way(one_by_one, weigh))
         found: list[Finding] = audit(context, ["explanations"])
         return found[0].note
@@ -170,5 +181,39 @@ def test_which_explainer_to_believe(model: Any, context: Context, monkeypatch: p
 
     assert note_with(differences, turned) == "believe occlusion: it is more faithful than lime"
     assert note_with(turned, differences) == "believe lime: it is more faithful than occlusion"
-    assert note_with(differences, differences).startswith("believe either: these texts cannot tell")
+    assert note_with(differences, differences) == "believe occlusion or lime: these texts cannot tell them apart"
     assert note_with(turned, turned) == "no explainer is better than chance here: believe none"
+
+
+def test_what_is_not_installed_is_said_and_the_others_stand(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tunewright.audit._shapley", None)
+    monkeypatch.delattr("tunewright.audit._shapley", raising=False)
+
+    def without(seed: int | None) -> Any:
+        raise MissingExtra("`explain --method ig`", "captum", "audit")
+
+    found = {one.metric: one for one in audit(replace(context, gradients=without), ["explanations"])}
+    assert found["faithfulness.shap"].value is None
+    assert "is not installed" in found["faithfulness.shap"].note
+    assert found["faithfulness.ig"].note == "not run, because captum is not installed"
+    assert found["faithfulness.lime"].value is not None
+
+
+def test_a_model_that_can_only_be_asked_is_judged_alike(model: Any, context: Context) -> None:
+    asked = replace(context, predictor=None, ask=lambda columns: model.logits_of([columns["text"]])["label"])
+    for one, other in zip(audit(asked, ["explanations"]), audit(context, ["explanations"]), strict=True):
+        assert (one.metric, one.value, one.low, one.high) == (other.metric, other.value, other.low, other.high)
+    silent = audit(replace(asked, scores=False), ["explanations"])
+    assert {one.note for one in silent} == {"not run, because the model at hand gives no log-odds for new texts"}
+
+
+def test_the_dear_ones_explain_fewer_texts(context: Context) -> None:
+    short, long, huge = ({"text": ["x" * size] * 60} for size in (40, 400, 9000))
+    assert [affordable(way, short) for way in ("occlusion", "lime")] == [50, 50]
+    assert [affordable(way, long) for way in ("occlusion", "lime")] == [50, 6]
+    assert [affordable(way, huge) for way in ("occlusion", "lime")] == [0, 0]
+    texts = [f"{text} {'x' * 9000}" for text in rows()]
+    found = audit(replace(context, inputs={"text": texts}), ["explanations"])
+    assert {one.note for one in found} == {
+        f"not run, because {way} reads too many variants of texts as long as these" for way in EXPLAINERS[:3]
+    } | {"not run, because the model at hand has no gradients"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.audit import check_gates, judge, missed, next_step, refusal
+from tunewright.audit import check_gates, givers, judge, missed, next_step, refusal
 from tunewright.audit._gates import verdicts
 from tunewright.core.errors import GateMissed, TunewrightError
 from tunewright.core.types import Finding
@@ -175,6 +175,26 @@ def test_every_missed_gate_is_named() -> None:
 )
 def test_gates_are_known_before_training(kind: type, gate: str) -> None:
     check_gates({gate: "<= 1"}, kind)
+
+
+@pytest.mark.parametrize(
+    ("gate", "wanted"),
+    [
+        ("ece.high", ["calibration"]),
+        ("urgency.ece", ["calibration"]),
+        ("aurc", ["coverage"]),
+        ("calibration.ece", ["calibration"]),
+        ("nothing", []),
+    ],
+)
+def test_the_audit_that_gives_what_a_gate_names_is_known(gate: str, wanted: list[str]) -> None:
+    assert givers(gate, Classify(("a", "b"))) == wanted
+
+
+def test_an_audit_that_a_gate_names_itself_is_the_one() -> None:
+    assert "folds" in givers("accuracy", Classify(("a", "b")))
+    assert givers("accuracy.accuracy", Classify(("a", "b"))) == ["accuracy"]
+    assert givers("folds.accuracy", Classify(("a", "b"))) == ["folds"]
 
 
 @pytest.mark.parametrize(("kind", "gate"), [(Classify, "acuracy"), (Regress, "ece"), (Multilabel, "rmse")])

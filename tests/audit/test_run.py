@@ -36,7 +36,7 @@ def test_every_audit_that_suits_the_kind_runs(noisy: Context) -> None:
     found = {finding.audit for finding in audit(noisy)}
     plugin = {name: plugins.load("audits", name) for name in plugins.names("audits")}
     asked_for = {name for name, one in plugin.items() if getattr(one, "ON_REQUEST", False)}
-    assert asked_for == {"compare", "folds"}
+    assert asked_for == {"compare", "compress", "folds"}
     costly = {name for name, one in plugin.items() if getattr(one, "COSTLY", False)}
     suited = {name for name, one in plugin.items() if _run.suits(one, noisy.kind)}
     assert found == suited - asked_for - costly
@@ -69,10 +69,13 @@ def test_needs_that_are_not_met_are_said_for_every_measure(decided: Make) -> Non
 def test_rows_without_labels_leave_every_audit_unrun_and_none_passed() -> None:
     context = Context(Classify(("a", "b")), [[0.1, 0.2]])
     found = audit(context)
-    assert found
+    needing = {name for name in plugins.names("audits") if "truth" in plugins.load("audits", name).NEEDS}
+    assert {"accuracy", "calibration"} <= needing & {finding.audit for finding in found}
     for finding in found:
-        assert finding.value is None
-        assert "the rows have no labels" in finding.note
+        assert not finding.passed
+        if finding.audit in needing:
+            assert finding.value is None
+            assert "the rows have no labels" in finding.note
 
 
 def test_no_rows_at_all_is_said() -> None:

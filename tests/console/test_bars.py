@@ -55,3 +55,8 @@ def test_a_line_clears_the_bars(bars: Any) -> None:
     assert bars.shown() == []
     bars.told("train", 0.5, 12.0, loss=1.0)
     assert bars.shown() == [("train", "loss 1.000", "")]
+
+
+def test_audits_show_which_one_is_under_way(bars: Any) -> None:
+    bars.told("audits", 0.5, 10.0, now="robustness")
+    assert bars.shown() == [("audits", "50%  robustness", "")]

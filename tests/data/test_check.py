@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tunewright.core.errors import TunewrightError
+from tunewright.core.people import Review
 from tunewright.core.task import Task, parse_set, read_task
-from tunewright.data.check import check, leaked_rows
+from tunewright.data.check import check, check_labelled, leaked_rows
 from tunewright.data.dataset import read
 from tunewright.data.issues import TABLE, Issue, stop_if_needed
 from tunewright.data.rows import Rows, columns_of, rows_of
@@ -304,6 +305,29 @@ def test_of_several_targets_each_issue_names_its_own(tmp_path: Path) -> None:
 def test_issues_are_json(look: Any) -> None:
     record = look([])["no_rows"].record()
     assert set(record) == {"level", "name", "problem", "place", "count", "remedy"}
+
+
+def test_a_label_to_be_reviewed_that_no_row_has_stops(look: Any) -> None:
+    wanted = task().model_copy(update={"review": Review(labels=("refund", "refunt"))})
+    rows = [f"text number {at},{label}" for label in ("refund", "order") for at in range(12)]
+    found = look(rows, wanted=wanted)
+    said = "train.csv: review.labels names 'refunt', which no training row has → did you mean 'refund'?"
+    assert found.said("unknown_review") == said
+    assert found["unknown_review"].level == "stop"
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, ["1 row is few"]), (29, ["29 rows are few"]), (30, [])])
+def test_few_rows_to_judge_by_are_told_of(tmp_path: Path, count: int, said: list[str]) -> None:
+    rows = part(tmp_path / "test.csv", many(count), task())
+    found = [issue for issue in check_labelled(rows, task()) if issue.name == "few_rows"]
+    assert [issue.problem.partition(" to judge")[0] for issue in found] == said
+
+
+def test_rows_that_no_target_is_read_of_are_not_unlabelled(tmp_path: Path) -> None:
+    wanted = task().model_copy(update={"targets": ()})
+    (tmp_path / "plain.csv").write_text("text\n" + "\n".join(f"text number {at}" for at in range(40)) + "\n\n")
+    rows = rows_of(read(tmp_path / "plain.csv", wanted.data), wanted)
+    assert check_labelled(rows, wanted) == []
 
 
 def test_every_rule_is_reached_by_these_tests() -> None:

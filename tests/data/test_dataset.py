@@ -38,6 +38,18 @@ def test_only_the_columns_asked_for(path: Path) -> None:
     assert data.source == str(path)
 
 
+def test_optional_columns_are_read_where_they_are_there(path: Path) -> None:
+    for source in (path, {"label": ["a"], "text": ["hello"]}):
+        assert read(source, columns=("label",), optional=("text", "shop")).frame.columns == ["label", "text"]
+
+
+def test_columns_can_be_asked_for_afterwards(path: Path) -> None:
+    data = read(path)
+    data.require(("text", "label"))
+    with pytest.raises(TunewrightError, match=r"support.csv: there is no column 'lable'; .* → did you mean 'label'\?"):
+        data.require(("text", "lable"))
+
+
 def test_columns_are_renamed(path: Path) -> None:
     data = read(path, Data(rename={"label": "category", "missing": "x"}), ("category",))
     assert data.values("category") == ["a", "b", "a"]

@@ -15,7 +15,8 @@ from sklearn import metrics as reference
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Windows
-from tunewright.kinds.classify import Classify, Label
+from tunewright.kinds._answers import Label
+from tunewright.kinds.classify import Classify
 
 KIND = Classify(("a", "b", "c"))
 POSITIONS = st.integers(0, 3)

@@ -60,12 +60,18 @@ def test_no_rows_give_no_logits() -> None:
 
 @pytest.mark.parametrize("best", [0.06, 0.5, 1.0, 3.7, 19.0])
 def test_the_best_temperature_is_found(best: float) -> None:
-    assert best_temperature(lambda t: (math.log(t) - math.log(best)) ** 2) == pytest.approx(best, rel=1e-3)
+    assert best_temperature(lambda t: (math.log(t) - math.log(best)) ** 2, 10**6) == pytest.approx(best, rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 50])
+def test_few_rows_move_the_temperature_little(rows: int) -> None:
+    found = best_temperature(lambda t: (math.log(t) - math.log(0.1)) ** 2, rows)
+    assert math.log(found) == pytest.approx(math.log(0.1) / (1 + 1 / (2 * rows * 0.5**2)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("sign", "end"), [(1, 0.05), (-1, 20.0)])
 def test_the_best_temperature_stays_within_its_bounds(sign: int, end: float) -> None:
-    assert best_temperature(lambda t: sign * t) == pytest.approx(end, rel=1e-3)
+    assert best_temperature(lambda t: sign * t, 10**6) == pytest.approx(end, rel=1e-3)
 
 
 def test_labels_are_found_or_given() -> None:

@@ -58,7 +58,7 @@ def context_of() -> Callable[..., Any]:
         return SimpleNamespace(
             kind=own,
             target=SimpleNamespace(kind=kind),
-            parts={"train": SimpleNamespace(truth=truth)},
+            parts={"train": SimpleNamespace(truth=truth, groups=["f", "m", "f", "m", "f"][: len(truth)])},
             task=SimpleNamespace(fit=fit, seed=0),
         )
 
@@ -85,7 +85,8 @@ def words_piece(truths: dict[str, Tensor], weights: Tensor) -> Piece:
     draws = torch.Generator().manual_seed(2)
     mask = (torch.arange(TOKENS) < torch.tensor([5, 3, 4, 5, 3, 4])[:, None]).long()
     arrays = {"input_ids": torch.randint(20, (ROWS, TOKENS), generator=draws) * mask, "attention_mask": mask}
-    return Piece(arrays, truths["classify"], weights, ClassifyHead.loss)
+    groups = torch.tensor([0, 1, 0, 1, 0, 1])
+    return Piece(arrays, truths["classify"], weights, ClassifyHead.loss, groups=groups)
 
 
 @pytest.fixture

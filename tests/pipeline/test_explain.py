@@ -53,7 +53,7 @@ def test_the_page_is_written_once(cli: Callable[..., Any], tiny_bundle: Path, tm
     [
         ([""], "the text is empty: there is nothing to explain"),
         (["a", "b"], "the bundle reads 1 columns (text) and 2 texts are given"),
-        (["a", "--method", "shap"], "there is no way to explain named 'shap'"),
+        (["a", "--method", "shop"], "there is no way to explain named 'shop'"),
         (["a", "--label", "nothing"], "label 'nothing' is unknown to this task"),
         (["a", "--out", "no/such/why.html"], "there is no folder no/such"),
     ],

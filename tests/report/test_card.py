@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tunewright.core.types import Finding
-from tunewright.report.card import card, plain
+from tunewright.report.card import STATED, card
+from tunewright.report.document import plain
 
 
 @pytest.fixture
@@ -24,9 +25,29 @@ def test_it_holds_verdict_results_and_origin_in_both_languages(text: str) -> Non
 
 
 def test_what_nobody_stated_is_said_to_be_empty(text: str, record: dict[str, Any], findings: list[Finding]) -> None:
-    assert "## Intended use\n\nNot stated." in text
-    assert "## 预期用途\n\n未说明。" in text
-    assert "for bank mail" in card(record | {"intended_use": "for bank mail"}, findings)
+    assert "## Intended use\n\nNot stated: set card.intended\\_use." in text
+    assert "## 预期用途\n\n未说明：请设置 card.intended\\_use。" in text
+    assert text.count("Not stated") == text.count("未说明") == len(STATED)
+    english, _, chinese = card(record | {"card": {"intended_use": "for bank mail"}}, findings).partition("\n---\n")
+    assert "for bank mail" in english
+    assert "for bank mail" in chinese
+
+
+def test_a_field_in_two_languages_stands_in_its_own(record: dict[str, Any], findings: list[Finding]) -> None:
+    told = {"limits": {"en": "no slang", "zh": "不懂俚语"}, "contact": {"zh": "张三"}}
+    english, _, chinese = card(record | {"card": told}, findings).partition("\n---\n")
+    assert "no slang" in english
+    assert "不懂俚语" not in english
+    assert "不懂俚语" in chinese
+    assert "张三" in english  # what is there in one language only is better than nothing
+
+
+def test_the_rules_of_review_stand_in_it(record: dict[str, Any], findings: list[Finding]) -> None:
+    assert "No rule sends an answer to a person" in card(record, findings)
+    rules = {"labels": ["fraud"], "below": 0.6, "slices": {"legal": {"words": ["lawyer", "court"], "longer": 0}}}
+    text = card(record | {"review": rules}, findings)
+    for said in ("- A person always looks at the labels: fraud", "scores below: 0.600", "with: legal: lawyer, court"):
+        assert said in text
 
 
 def test_every_row_of_its_tables_has_the_same_cells(text: str) -> None:

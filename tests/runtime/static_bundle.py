@@ -16,7 +16,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ from tunewright.core.bundle import FORMAT, Manifest, Part, write_manifest
 from tunewright.core.sections import Target
 from tunewright.core.task import Task
 from tunewright.core.types import Array, Ragged, Windows
+from tunewright.kinds._scaling import fit_scaling
 from tunewright.kinds.classify import Classify
 from tunewright.modalities.text import Text
 from tunewright.runtime.predictor import load
+from tunewright.runtime.scope import strangeness
+from tunewright.train.detector import Seen, kept
 from tunewright.train.reference import reference
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -243,11 +246,29 @@ def commit_bundle(folder: Path) -> None:
     bundle = folder / f"format-{FORMAT}"
     if bundle.exists():
         raise FileExistsError(f"{bundle}: what is committed is never made again")
-    manifest = static_bundle(bundle, [row["text"] for row in rows], [row["intent"] for row in rows], 8, max_tokens=16)
+    static_bundle(bundle, [row["text"] for row in rows], [row["intent"] for row in rows], 8, max_tokens=16)
+    manifest = _unsure(bundle, [row for name in ("support_test.csv", "support_zh_test.csv") for row in _rows(name)])
     answers = load(bundle).predict([*asked, "", " ".join(asked)], top=2)
     told = {"digest": manifest.digest, "inputs": [*asked, "", " ".join(asked)], "answers": list(map(asdict, answers))}
     text = json.dumps(told, ensure_ascii=False, indent=1)
     (folder / f"format-{FORMAT}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _unsure(bundle: Path, rows: Sequence[dict[str, str]]) -> Manifest:
+    """The bundle with a promise, a scaling and a detector of strange rows, all from these rows."""
+    predictor, texts, labels = load(bundle), [row["text"] for row in rows], [row["intent"] for row in rows]
+    kind = predictor.kind
+    assert isinstance(kind, Classify)
+    logits, vectors, truth = predictor.logits(texts)["label"], predictor.embed(texts), kind.encode(labels)
+    factors, biases = (tuple(one.round(6).tolist()) for one in fit_scaling(logits / kind.temperature, truth, 100.0))
+    kind = replace(kind, factors=factors, biases=biases)
+    kind = kind.promised(logits, truth, 0.2)
+    arrays = kept("combined", Seen(vectors, truth), kind, logits, vectors, 0)
+    np.savez(bundle / "scope.label.npz", **arrays)  # type: ignore[arg-type]
+    threshold = float(np.quantile(strangeness("combined", kind, logits, vectors, arrays), 0.9))
+    scope = {"detector": "combined", "threshold": threshold, "share": 0.05, "file": "scope.label.npz"}
+    target = predictor.manifest.targets[0] | {"spec": replace(kind, scope=scope).spec()}
+    return write_manifest(bundle, replace(predictor.manifest, targets=[target]))
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ import tunewright
 from tunewright.core.bundle import MANIFEST, read_manifest
 from tunewright.core.errors import DamagedBundle, TunewrightError
 from tunewright.core.types import Array
-from tunewright.kinds.classify import Label
+from tunewright.kinds._answers import Label
 from tunewright.runtime.predictor import Predictor, load
 
 

@@ -67,7 +67,9 @@ class BayesPredictor:
     def kinds(self) -> dict[str, Kind]:
         return {name: model.kind for name, model in self.models.items()}
 
-    def answers(self, inputs: Sequence[Any], top: int = 0, targets: Any = None) -> dict[str, list[Any]]:
+    def answers(
+        self, inputs: Sequence[Any], top: int = 0, targets: Any = None, error: float | None = None
+    ) -> dict[str, list[Any]]:
         self.calls += 1
         columns = list(self.manifest.inputs)
         texts = [" ".join(row[name] for name in columns) if isinstance(row, Mapping) else row for row in inputs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,25 +19,6 @@ from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
 
 HERE = Path(__file__).parent
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that drives the browser."""
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
 
 
 def _module(name: str) -> ModuleType:
@@ -116,36 +96,3 @@ def _running(seconds: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]
 def running() -> Callable[..., Any]:
     """A service in a process of its own: ``with running(seconds) as (process, address)``."""
     return _running
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Headless Chromium without any network but the loopback: ``with browser(language) as driver``."""
-    missing = [str(one) for one in (CHROMIUM, DRIVER) if not one.exists()]
-    if missing:
-        message = f"{', '.join(missing)} is missing: apt-get install chromium chromium-driver"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from selenium import webdriver
-
-    @contextmanager
-    def start(language: str = "en-US", dark: bool = False, width: int = 1280, height: int = 900) -> Iterator[Any]:
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
-        profile = tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp())
-        # every host but the loopback fails to resolve: a page that needs another one breaks here
-        offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        scheme = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
-        for flag in (*FLAGS, *scheme, offline, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
-            options.add_argument(flag)
-        options.add_argument(f"--accept-lang={language}")
-        options.add_experimental_option("prefs", {"intl.accept_languages": language})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-        try:
-            yield driver
-        finally:
-            driver.quit()
-
-    return start

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from tunewright.core.errors import TunewrightError
-from tunewright.kinds.classify import Candidate, Classify, Label
+from tunewright.kinds._answers import Candidate, Label
+from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Labels, Multilabel
 from tunewright.kinds.regress import Regress, Value
 from tunewright.serve.answers import Writer, encode, response_model

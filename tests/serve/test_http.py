@@ -108,7 +108,9 @@ def test_a_column_that_is_no_text_takes_any_json(connect: Connect, bayes: Module
         manifest = bayes.manifest("sums", {"series": "numbers"}, {"topic": "classify"})
         kinds = bayes.topics().kinds
 
-        def answers(self, inputs: Sequence[Any], top: int = 0, targets: Any = None) -> dict[str, list[Any]]:
+        def answers(
+            self, inputs: Sequence[Any], top: int = 0, targets: Any = None, error: Any = None
+        ) -> dict[str, list[Any]]:
             label = type(self.kinds["topic"].empty("")).__call__
             rows = [row["series"] if isinstance(row, dict) else row for row in inputs]
             return {"topic": [label(str(sum(row)), 1.0) for row in rows]}

@@ -110,3 +110,25 @@ def test_the_schema_of_several_columns_takes_records_only() -> None:
     items = schema({"a": "text", "b": "numbers"}, Limits())["properties"]["inputs"]["items"]
     assert items["required"] == ["a", "b"]
     assert items["properties"] == {"a": {"type": "string", "maxLength": 100_000}, "b": {}}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"5 %"', '"error" is a string, not a number'),
+        ("true", '"error" is true or false, not a number'),
+        ("-0.1", '"error" is out of its range 0 to 0.5'),
+        ("0.51", '"error" is out of its range 0 to 0.5'),
+    ],
+)
+def test_a_rate_that_is_none_is_refused(value: str, problem: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse(f'{{"inputs": [], "error": {value}}}'.encode(), {"text": "text"}, Limits())
+    assert (refused.value.status, refused.value.problem) == (422, problem)
+    assert refused.value.remedy == 'send for example "error": 0.05'
+
+
+def test_the_rate_of_errors_is_a_number_or_the_bundles_own() -> None:
+    assert parse(b'{"inputs": [], "error": 0.05}', {"text": "text"}, Limits()).error == 0.05
+    assert parse(b'{"inputs": [], "error": 0}', {"text": "text"}, Limits()).error == 0.0
+    assert parse(b'{"inputs": []}', {"text": "text"}, Limits()).error is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +110,16 @@ def test_few_rows_of_a_class_try_pairs_first(make_context: Make, monkeypatch: py
     context = context_of(make_context, monkeypatch, contrastive=pairs, full=lambda context: turned(context, 0, 1))
     monkeypatch.setattr(ladder, "FEW_ROWS", 20)
     assert [rung.method for rung in climb(context)[1]] == ["lexical", "probe", "contrastive", "full"]
+
+
+def test_what_too_few_rows_can_judge_is_kept_on_trust(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = lambda context: replace(turned(context, 0, 0, "contrastive"), facts={"judged": False})  # noqa: E731
+    context = context_of(make_context, monkeypatch, contrastive=pairs, full=lambda context: turned(context, 0, 1))
+    monkeypatch.setattr(ladder, "FEW_ROWS", 20)
+    fitted, rungs = climb(context)
+    assert fitted.method == "contrastive"
+    assert [rung.kept for rung in rungs if rung.method in ("contrastive", "full")] == [True, False]
+    assert any("kept on trust: there are too few validation rows" in one.get("say", "") for one in context.run.told)
 
 
 def test_without_time_for_an_epoch_the_last_layers_are_trained(

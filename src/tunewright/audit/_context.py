@@ -79,6 +79,10 @@ class Context:
     before : the same rows answered by the model that this one is compared with, in the coding of its own kind
     task : ``Task``, what the model was to learn, and how it is to be judged
     language : of the inputs, such as ``en`` or ``zh``; empty if it is not known
+    scores : whether the model gave probabilities, and not labels alone
+    strange : columns of rows that belong to no label
+    gradients : seed → the model's explainer by gradients, of its weights drawn anew; None = as they were trained. It
+        raises where the model or the libraries have none
     """
 
     kind: Kind
@@ -99,6 +103,9 @@ class Context:
     before: Context | None = None
     task: Any = None
     language: str = ""
+    scores: bool = True
+    strange: Columns | None = None
+    gradients: Any = None
 
     @property
     def rows(self) -> int:

@@ -8,22 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.audit._context import Context
+from tunewright.audit._explainers import CHARACTERS, FEWEST
 from tunewright.core.types import Exhibit
-from tunewright.runtime.explain import explain
+from tunewright.runtime.explain import MOST, explain
+from tunewright.runtime.explainer import Asked
 
 ROWS = 200
-"""Rows that are explained, drawn by the seed."""
+"""Rows that are explained at the most, drawn by the seed."""
 LEAST_ROWS = 5
 """Rows that a word must stand in: what one customer wrote is no word of a class, and not for the report."""
 SHOWN = 10
 
 
-def driving_words(context: Context, target: str, rows: NDArray[np.int64]) -> Exhibit:
+def driving_words(context: Context, model: Asked, target: str, rows: NDArray[np.int64]) -> Exhibit:
     """For each class the words with the largest mean occlusion weight; only such as hold letters and no digit."""
-    drawn = np.sort(np.random.default_rng(context.seed).permutation(rows)[:ROWS])
+    lengths = [sum(len(str(values[row] or "")) for values in context.inputs.values()) for row in rows]
+    most = max(FEWEST, min(ROWS, int(CHARACTERS / (MOST * max(1.0, float(np.mean(lengths)))))))
+    drawn = np.sort(np.random.default_rng(context.seed).permutation(rows)[:most])
     texts = {column: [values[row] for row in drawn] for column, values in context.inputs.items()}
     found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for told in explain(context.predictor, texts, target=target):
+    for told in explain(model, texts, target=target):
         for piece in told.pieces if len(told.pieces) == told.words else ():
             word = piece.text.casefold()
             if any(map(str.isalpha, word)) and not any(map(str.isdigit, word)):

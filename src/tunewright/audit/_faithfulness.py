@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tunewright.audit._intervals import bias_corrected, bootstrap
 from tunewright.core.errors import TunewrightError
-from tunewright.core.types import Array
-from tunewright.runtime.explain import MOST, Asked, explain, target_of
+from tunewright.core.types import Array, Exhibit
+from tunewright.runtime.explain import MOST, explain, target_of
+from tunewright.runtime.explainer import Asked, Explainer
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.pieces import cut
 
@@ -57,7 +58,7 @@ def mean_with_interval(values: Array, seed: int) -> tuple[float, float, float]:
 def faithfulness(
     predictor: Asked,
     texts: Any,
-    method: str,
+    method: str | Explainer,
     *,
     target: str | None = None,
     k: int = 3,
@@ -89,11 +90,34 @@ def faithfulness(
     return Faithful(both[:, 0], both[:, 1])
 
 
+def verdict(found: Mapping[str, Faithful], seed: int) -> str:
+    """Which explainer to believe, by the paired difference on the same texts."""
+    common = min(len(one.own) for one in found.values())
+    both = {way: one.both[:common] for way, one in found.items()}
+    best, *others = sorted(found, key=lambda way: -float(both[way].mean()))
+    _, chance, _ = mean_with_interval(found[best].gain[:, 0] + found[best].gain[:, 1], seed)
+    if chance <= 0:
+        return "no explainer is better than chance here: believe none"
+    alike = [way for way in others if mean_with_interval(both[best] - both[way], seed)[1] <= 0]
+    if not alike:
+        return f"believe {best}: it is more faithful than {', '.join(others)}" if others else f"believe {best}"
+    return f"believe {best} or {', '.join(alike)}: these texts cannot tell them apart"
+
+
+def areas(found: Mapping[str, Faithful]) -> Exhibit:
+    """The mean measures of each explainer, and those of all random orders."""
+    measured: dict[str, Any] = {way: one.own for way, one in found.items()}
+    measured["random order"] = np.concatenate([one.chance for one in found.values()])
+    rows = tuple((way, *(float(value) for value in values.mean(0)), len(values)) for way, values in measured.items())
+    note = f"lower is better for {' and '.join(LOWER_IS_BETTER)}, higher for insertion"
+    return Exhibit("Means over texts", "table", ("explainer", *MEASURES, "texts"), rows, note)
+
+
 def _of_text(
     predictor: Asked,
     target: str,
     values: Sequence[Any],
-    method: str,
+    method: str | Explainer,
     k: int,
     most: int,
     seed: int,

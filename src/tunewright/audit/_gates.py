@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from operator import ge, gt, le, lt
+from operator import ge, gt, itemgetter, le, lt
 
 from tunewright.audit._run import promised
 from tunewright.core.errors import GateMissed, TunewrightError, nearest
@@ -45,20 +45,26 @@ def missed(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.passed is False]
 
 
-def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str, Kind | type[Kind]]) -> None:
+def check_gates(
+    gates: Mapping[str, str],
+    kind: Kind | type[Kind] | Mapping[str, Kind | type[Kind]],
+    groups: Sequence[str] | None = None,
+) -> None:
     """Before minutes of training: does some audit give a finding for every gate?
 
     kind : one that has learned, or the class before it learns anything; of several targets, by their names
+    groups : the columns that the task names; None = not looked at
 
     Raises
     ------
     TunewrightError
         No audit gives a metric of that name (with the nearest one); those of a second model are given by ``compare``
-        alone. Where an audit does not say what it gives, nothing is raised.
+        alone. Or it is of a group, and the task names no such column. Where an audit does not say what it gives,
+        nothing is raised.
     """
     kinds = kind if isinstance(kind, Mapping) else {"": kind}
     some = {target: _some(one) if isinstance(one, type) else one for target, one in kinds.items()}
-    audits = [name for name in names("audits") if "before" not in getattr(load("audits", name), "NEEDS", ())]
+    audits = _of_one_model()
     if None in some.values() or any(not hasattr(load("audits", name), "metrics") for name in audits):
         return
     known, spelled = [], []
@@ -74,17 +80,42 @@ def check_gates(gates: Mapping[str, str], kind: Kind | type[Kind] | Mapping[str,
     for gate in gates:
         if not any(gate == one or gate.startswith(f"{one}.") for one in spelled):
             raise TunewrightError(f"gates.{gate}: no audit measures this", nearest(gate, known))
+    if groups is not None:
+        by_group = [name for name in audits if getattr(load("audits", name), "BY_GROUP", False)]
+        of_groups = {one for kind in some.values() if kind for name in by_group for one in promised(name, kind)}
+        for gate in gates:
+            _check_group(gate, of_groups, groups)
+
+
+def _check_group(gate: str, metrics: Iterable[str], groups: Sequence[str]) -> None:
+    """A gate on a metric of groups names one of the task's columns behind it, and maybe ``=GROUP``."""
+    rest = next((f".{gate}.".partition(f".{one}.")[2] for one in metrics if f".{one}." in f".{gate}."), None)
+    if rest is None or any(rest.startswith((f"{name}.", f"{name}=")) for name in groups):
+        return
+    column = rest.removesuffix(".").removesuffix(".low").removesuffix(".high")
+    if column in ("", "low", "high"):
+        written = f"{gate}.{groups[0]}" if groups else f"{gate}.COLUMN"
+        raise TunewrightError(f"gates.{gate} names no column of groups", f"write gates.{written}")
+    known = f"; {nearest(column, groups)}" if groups else ""
+    raise TunewrightError(f"gates.{gate}: the task names no group {column!r}", f"set audit.groups{known}")
 
 
 def asked_by(gates: Iterable[str], kind: Kind) -> list[str]:
     """The costly audits that a gate names: they run although nobody asked for all."""
-    found = []
-    for name in names("audits"):
-        plugin = load("audits", name)
-        if getattr(plugin, "COSTLY", False):
-            dotted = tuple(f".{metric}." for metric in promised(name, kind))
-            found += [name] * any(one in f".{gate}." for gate in gates for one in dotted)
-    return found
+    named = {name for gate in gates for name in givers(gate, kind)}
+    return [name for name in names("audits") if name in named and getattr(load("audits", name), "COSTLY", False)]
+
+
+def givers(gate: str, kind: Kind) -> list[str]:
+    """The audits that promise what a gate names; the one that it names itself (``AUDIT.METRIC``), where it does."""
+    given = [(name, metric) for name in _of_one_model() for metric in promised(name, kind)]
+    found, named = ([one for one in given if f".{end(one)}." in f".{gate}."] for end in (itemgetter(1), ".".join))
+    return list(dict.fromkeys(name for name, _ in named or found))
+
+
+def _of_one_model() -> list[str]:
+    """The audits that need no second model to compare with."""
+    return [name for name in names("audits") if "before" not in getattr(load("audits", name), "NEEDS", ())]
 
 
 def verdicts(finding: Finding) -> list[tuple[str, str, bool]]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunewright.audit._intervals import BOOTSTRAP, WILSON, bias_corrected, bootstrap, wilson
+from tunewright.audit._classwise import MOST_CELLS, SMOOTHED, STATISTICS, classwise
+from tunewright.audit._intervals import BOOTSTRAP, SHARE, WILSON, bias_corrected, bootstrap, share, wilson
 from tunewright.core.types import Array, Finding, Kind
 
 SHARES = frozenset({"accuracy", "subset_accuracy", "exact_match"})
 """Metrics that are a share of rows, for which Wilson's interval holds."""
+
+Known = tuple[float, float, str]
+"""Low, high and the source of an interval that needs no draws of rows."""
 
 
 def measured(audit: str, kind: Kind, decided: Array, truth: Array, seed: int) -> list[Finding]:
@@ -18,8 +24,11 @@ def measured(audit: str, kind: Kind, decided: Array, truth: Array, seed: int) ->
     judge, n = kind.metrics, len(truth)
     values = judge(decided, truth)
     drawn = bootstrap(lambda rows: judge(decided[rows], truth[rows]), n, seed, np.size(truth))
-    alike = bool(kind.labels) and _alike(decided, truth)
-    return [_finding(audit, name, value, drawn[name], n, alike) for name, value in values.items()]
+    right = _right(decided, truth) if kind.labels else None
+    known = {name: (*share(right), SHARE) for name in SHARES if right is not None and _same(values, name, right.mean())}
+    known |= _over_classes(values, kind, decided, truth, seed)
+    alike = right is not None and bool(right.all())
+    return [_finding(audit, name, value, drawn[name], n, alike, known.get(name)) for name, value in values.items()]
 
 
 def names(kind: Kind) -> tuple[str, ...]:
@@ -31,19 +40,35 @@ def names(kind: Kind) -> tuple[str, ...]:
         return tuple(kind.headline)
 
 
-def _alike(decided: Array, truth: Array) -> bool:
-    """Whether every row is decided as it is true; a row may be an array of its own length."""
+def _right(decided: Array, truth: Array) -> NDArray[np.bool_]:
+    """bool (n,): whether a row is decided as it is true; a row may be an array of its own length."""
     if truth.dtype == object:
-        return all(np.array_equal(one, other) for one, other in zip(decided, truth, strict=True))
-    return bool(np.all(decided == truth))
+        return np.array([np.array_equal(one, other) for one, other in zip(decided, truth, strict=True)], bool)
+    return np.asarray((decided == truth).reshape(len(truth), -1).all(1))
 
 
-def _finding(audit: str, name: str, value: float, drawn: Array, n: int, alike: bool) -> Finding:
+def _over_classes(values: Mapping[str, float], kind: Kind, decided: Array, truth: Array, seed: int) -> dict[str, Known]:
+    """Intervals of means over classes, of one label per row."""
+    k = len(kind.labels)
+    if truth.ndim != 1 or truth.dtype.kind not in "iu" or not 1 < k * k <= MOST_CELLS or not len(truth):
+        return {}
+    table = np.bincount(truth * k + decided, minlength=k * k).reshape(k, k)
+    own = {name: one for name, one in STATISTICS.items() if _same(values, name, one(table))}
+    return {name: (*classwise(one, table, seed), SMOOTHED) for name, one in own.items()}
+
+
+def _same(values: Mapping[str, float], name: str, value: float) -> bool:
+    """Whether a kind means by the name of a metric what is meant here."""
+    return name in values and abs(values[name] - value) < 1e-9
+
+
+def _finding(audit: str, name: str, value: float, drawn: Array, n: int, alike: bool, known: Known | None) -> Finding:
     """``alike``: no row is wrong, so there is nothing to draw and the bootstrap would give an interval of width 0."""
     if not math.isfinite(value):
         return Finding(audit, name, None, n=n, note="not defined on these rows")
+    if known is not None:
+        return Finding(audit, name, value, *known[:2], n, source=known[2])
     if name in SHARES or (alike and value in (0.0, 1.0)):
-        low, high = wilson(value * n, n)
-        return Finding(audit, name, value, low, high, n, source=WILSON)
+        return Finding(audit, name, value, *wilson(value * n, n), n, source=WILSON)
     low, high = bias_corrected(value, drawn)
     return Finding(audit, name, value, low, high, n, source=f"{BOOTSTRAP}; {len(drawn)} draws")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tunewright.audit._context import Context
-from tunewright.core.errors import TunewrightError, nearest
+from tunewright.core.errors import MissingExtra, TunewrightError, nearest
 from tunewright.core.plugins import load, names
 from tunewright.core.types import Finding, Kind
 
@@ -23,25 +23,51 @@ WORDS = {
     "inputs": "the inputs themselves are not at hand",
     "leaked": "it is not known which rows occur in training",
     "train": "the training rows are not at hand",
-    "predictor": "there is no model at hand to ask",
+    "predictor": "the model is no bundle at hand",
     "folds": "there was no cross-validation",
     "before": "there is no other model to compare with",
     "ask": "there is no model at hand to ask",
     "embed": "the model gives no vectors",
     "folder": "the model is no bundle at hand",
     "others": "the rows have no further columns",
-    "groups": "no column of groups is named",
+    "groups": "no column of groups is at hand",
     "task": "the task is not known",
     "language": "the language is not known",
+    "scores": "the model gives labels without scores",
 }
 
+Watch = Callable[[str, float], str]
+"""Called before each audit with its name and the share that is done: why it is not to run, or an empty text."""
 
-def audit(context: Context, only: Iterable[str] | None = None, *, costly: bool = False) -> list[Finding]:
+
+def audit(
+    context: Context, only: Iterable[str] | None = None, *, costly: bool = False, watch: Watch | None = None
+) -> list[Finding]:
     """Findings of all audits that suit the kind, or of those named; one that is ``ON_REQUEST`` has to be named.
 
-    costly : those that are ``COSTLY`` run too, without being named
+    costly : those that are ``COSTLY`` run too, after the others, without being named
 
     An audit whose needs are not met, or that raises, gives findings without a value and a note that says why.
+
+    Raises
+    ------
+    TunewrightError
+        ``only`` names an audit that does not exist.
+    """
+    wanted = None if only is None else tuple(only)
+    chosen = sorted(chosen_of(wanted, context.kind, costly=costly), key=lambda name: _says(name, "COSTLY"))
+    found: list[Finding] = []
+    for at, name in enumerate(chosen):
+        reason = watch(name, at / len(chosen)) if watch is not None else ""
+        if reason:
+            found += _all_silent(name, context.kind, f"not run, because {reason}")
+        else:
+            found += _one(name, context, named=wanted is not None)
+    return found
+
+
+def chosen_of(only: Sequence[str] | None, kind: Kind, *, costly: bool = False) -> list[str]:
+    """The audits that ``audit`` runs for a kind.
 
     Raises
     ------
@@ -52,9 +78,25 @@ def audit(context: Context, only: Iterable[str] | None = None, *, costly: bool =
     for name in only or ():
         if name not in known:
             raise TunewrightError(f"there is no audit {name!r}", nearest(name, known))
-    chosen = known if only is None else [name for name in known if name in set(only)]
-    named = only is not None
-    return [finding for name in chosen for finding in _one(name, context, named=named, costly=costly or named)]
+    if only is not None:
+        return [name for name in known if name in only]
+    return [name for name in known if _due(name, kind, costly)]
+
+
+def _due(name: str, kind: Kind, costly: bool) -> bool:
+    """Whether an audit runs without being named; one that cannot be loaded does, so that its failure is seen."""
+    try:
+        plugin = load("audits", name)
+    except Exception:
+        return True
+    return suits(plugin, kind) and not _says(name, "ON_REQUEST") and (costly or not _says(name, "COSTLY"))
+
+
+def _says(name: str, word: str) -> bool:
+    try:
+        return bool(getattr(load("audits", name), word, False))
+    except Exception:
+        return False
 
 
 def promised(name: str, kind: Kind) -> tuple[str, ...]:
@@ -68,18 +110,21 @@ def suits(plugin: ModuleType, kind: Kind) -> bool:
     return plugin.KINDS is None or Context(kind).kind_name in plugin.KINDS
 
 
-def _one(name: str, context: Context, *, named: bool, costly: bool) -> list[Finding]:
+def _one(name: str, context: Context, *, named: bool) -> list[Finding]:
     try:
         plugin = load("audits", name)
-        if (not named and getattr(plugin, "ON_REQUEST", False)) or (not costly and getattr(plugin, "COSTLY", False)):
-            return []
         if not suits(plugin, context.kind):
             wanted = ", ".join(sorted(plugin.KINDS))
             return [_silent(name, name, f"not run, because it is for {wanted}")] if named else []
+        if not named and hasattr(plugin, "wanted") and not plugin.wanted(context):
+            return []
         reason = _unmet(plugin.NEEDS, context)
         if reason:
             return _all_silent(name, context.kind, f"not run, because {reason}")
         return [replace(finding, audit=name) for finding in plugin.run(context)]
+    except MissingExtra as error:
+        library = error.arguments[1]
+        return _all_silent(name, context.kind, f"not run, because {library} is not installed → {error.remedy}")
     except Exception as error:
         return _all_silent(name, context.kind, f"failed: {_why(error, context)}")
 
@@ -87,13 +132,13 @@ def _one(name: str, context: Context, *, named: bool, costly: bool) -> list[Find
 def _unmet(needs: frozenset[str], context: Context) -> str:
     missing = [WORDS.get(need, f"{need} is not given") for need in sorted(needs) if _lacks(context, need)]
     if missing:
-        return " and ".join(missing)
+        return " and ".join(dict.fromkeys(missing))
     return "there are no rows" if needs & {"truth", "logits"} and not context.rows else ""
 
 
 def _lacks(context: Context, need: str) -> bool:
     value = getattr(context, need)
-    return value is None or (need in ("language", "groups", "others") and not value)
+    return value is None or value is False or (need in ("language", "groups", "others") and not value)
 
 
 def _all_silent(name: str, kind: Kind, note: str) -> list[Finding]:

@@ -9,7 +9,8 @@ y)² over classes (over labels, its mean). Confidence gap = mean score - share r
 
 How to read: ECE 0.02 means that scores are off by 2 points on average; 0 is perfect. A positive gap means that the
 model is surer than it should be. Even a perfect model shows some ECE by chance, given as "ECE by chance"; only what
-exceeds it is a fault. Brier is 0 at best and rises with wrong and with unsure answers alike.
+exceeds it is a fault. Brier is 0 at best and rises with wrong and with unsure answers alike. "Before" is the same model
+without the calibration that was fitted on validation rows.
 
 Source: Naeini et al. 2015 (AAAI); Guo et al. 2017, On Calibration of Modern Neural Networks; Brier 1950, Monthly
 Weather Review 78. Interval of ECE: bootstrap mirrored at the estimate, since drawing rows anew raises it; it starts at
@@ -18,7 +19,7 @@ Weather Review 78. Interval of ECE: bootstrap mirrored at the estimate, since dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,13 @@ from tunewright.audit._context import Context
 from tunewright.audit._intervals import BOOTSTRAP, MIRRORED, bias_corrected, draw_count, draws, reflected, wilson
 from tunewright.core.types import Array, Exhibit, Finding, Kind
 
-NEEDS = frozenset({"logits", "truth"})
+NEEDS = frozenset({"logits", "truth", "scores"})
 KINDS = frozenset({"classify", "multilabel"})
 REMEDY = "calibrate on more validation rows (--set split.validation=0.2)"
 
 BINS = 15
+BEFORE = "without the calibration that was fitted on validation rows"
+UNCALIBRATED = "not run, because the model keeps no calibration that could be left out"
 DIAGONAL = "on the dashed line scores are true; below it the model is too sure of itself"
 
 
@@ -50,7 +53,7 @@ class Scores:
 
 def metrics(kind: Kind) -> tuple[str, ...]:
     """Names of the findings."""
-    return "ece", "ece_by_chance", "confidence_gap", "brier"
+    return "ece", "ece_by_chance", "confidence_gap", "brier", "ece_before", "brier_before"
 
 
 def run(context: Context) -> list[Finding]:
@@ -68,7 +71,23 @@ def run(context: Context) -> list[Finding]:
         Finding("calibration", "ece_by_chance", float(chance.mean()), n=n, note=note),
         Finding("calibration", "confidence_gap", gap, *bias_corrected(gap, drawn["gap"]), n, source=BOOTSTRAP),
         Finding("calibration", "brier", brier, *bias_corrected(brier, drawn["brier"]), n, source=BOOTSTRAP),
+        *_before(context),
     ]
+
+
+def _before(context: Context) -> list[Finding]:
+    """ECE and Brier score of the kind as it is without its calibration."""
+    raw = context.kind.raw() if hasattr(context.kind, "raw") else context.kind
+    if raw == context.kind:
+        return [Finding("calibration", name, None, note=UNCALIBRATED) for name in ("ece_before", "brier_before")]
+    other = replace(context, kind=raw)
+    scores, n = scores_of(other), context.rows
+    table = bin_table(scores)
+    value, brier, drawn = ece(table.sum(0)), float(scores.brier.mean()), _drawn(other, scores, table)
+    bounds, diagram = reflected(value, drawn["ece"]), _diagram(scores, "Reliability diagram before calibration")
+    own = Finding("calibration", "ece_before", value, *bounds, n, source=MIRRORED, note=BEFORE, exhibits=(diagram,))
+    interval = bias_corrected(brier, drawn["brier"])
+    return [own, Finding("calibration", "brier_before", brier, *interval, n, source=BOOTSTRAP, note=BEFORE)]
 
 
 def scores_of(context: Context) -> Scores:
@@ -121,7 +140,7 @@ def _by_chance(scores: Scores, seed: int) -> NDArray[np.float64]:
     return np.asarray(np.abs(said - np.stack(drawn)).sum(1) / len(at))
 
 
-def _diagram(scores: Scores) -> Exhibit:
+def _diagram(scores: Scores, title: str = "Reliability diagram") -> Exhibit:
     at, confidence, right = bin_of(scores.confidence).ravel(), scores.confidence.ravel(), scores.right.ravel()
     rows = []
     for step in range(BINS):
@@ -131,7 +150,7 @@ def _diagram(scores: Scores) -> Exhibit:
             mean = float(confidence[inside].mean())
             rows.append((step / BINS, (step + 1) / BINS, mean, hits / n, *wilson(hits, n), n))
     columns = ("from", "to", "mean score", "share right", "low", "high", "answers")
-    return Exhibit("Reliability diagram", "reliability", columns, tuple(rows), DIAGONAL)
+    return Exhibit(title, "reliability", columns, tuple(rows), DIAGONAL)
 
 
 ZH_DOC = """得分是否可信：校准误差、Brier 得分与可靠性图。
@@ -143,7 +162,8 @@ ZH_DOC = """得分是否可信：校准误差、Brier 得分与可靠性图。
 取平均）。置信差 = 平均得分 - 正确比例。
 
 解读：ECE 为0.02，表示得分平均偏差2个百分点；0为最佳。置信差为正，表示模型过于自信。即使是完美校准的模型，也会因偶然
-而有一定的 ECE，见“偶然 ECE”；只有超出它的部分才是缺陷。Brier 最佳为0，答错与犹豫都会使其上升。
+而有一定的 ECE，见“偶然 ECE”；只有超出它的部分才是缺陷。Brier 最佳为0，答错与犹豫都会使其上升。“校准前”是同一模型去掉在
+验证数据上所做校准后的结果。
 
 出处：Naeini et al. 2015 (AAAI)；Guo et al. 2017, On Calibration of Modern Neural Networks；Brier 1950, Monthly
 WeatherReview 78。ECE 的区间：以估计值为中心反射的自助法，因为重抽样会使 ECE 偏高；若仅凭偶然即可解释，则区间从0开始。
@@ -153,7 +173,12 @@ ZH = {
     REMEDY: "用更多验证数据校准（--set split.validation=0.2）",
     "confidence_gap": "置信差",
     "mean ECE if every score were true": "若每个得分都属实时的平均 ECE",
+    "ece_before": "校准前的 ECE",
+    "brier_before": "校准前的 Brier 得分",
+    BEFORE: "去掉在验证数据上所做的校准",
+    UNCALIBRATED: "未运行，因为模型没有可去掉的校准",
     "Reliability diagram": "可靠性图",
+    "Reliability diagram before calibration": "校准前的可靠性图",
     DIAGONAL: "虚线上得分属实；在其下方则模型过于自信",
     "from": "起",
     "to": "止",

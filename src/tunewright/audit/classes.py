@@ -9,8 +9,8 @@ How to read: a high total hides a class that is always missed; this table does n
 by chance alone, so its interval is widened for having looked at all of them. Classes with fewer than 10 rows are shown
 but not judged: collect more test rows for them.
 
-Source: van Rijsbergen 1979, Information Retrieval, ch. 7; interval of Wilson 1927 (JASA 22) at level 1 - 0.05 / k
-(Bonferroni, for k classes).
+Source: van Rijsbergen 1979, Information Retrieval, ch. 7; interval of Wilson 1927 (JASA 22), at the count moved by
+under half a row (Thulin 2014), at level 1 - 0.05 / k (Bonferroni, for k classes).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tunewright.audit._context import Context
 from tunewright.audit._counts import Counts, count
-from tunewright.audit._intervals import WILSON, wilson
+from tunewright.audit._intervals import SHARE, share
 from tunewright.core.types import Exhibit, Finding, Kind
 
 NEEDS = frozenset({"logits", "truth"})
@@ -51,11 +51,18 @@ def _worst(context: Context, counts: Counts, order: NDArray[np.int64]) -> Findin
     if not measured:
         return Finding("classes", "worst_class.recall", None, note=f"no class has {MIN_ROWS} rows to be judged by")
     worst, rows = measured[0], int(counts.true[measured[0]])
-    low, high = wilson(int(counts.hits[worst]), rows, 1 - 0.05 / len(measured))
-    source = f"{WILSON}; widened for the worst of {len(measured)} classes"
+    low, high = share(_found(context, worst), 1 - 0.05 / len(measured))
+    source = f"{SHARE}; widened for the worst of {len(measured)} classes"
     note = f"worst class: {context.kind.labels[worst]}"
     value = float(counts.recall[worst])
     return Finding("classes", "worst_class.recall", value, low, high, rows, source=source, note=note)
+
+
+def _found(context: Context, at: int) -> NDArray[np.bool_]:
+    """bool (rows of the class,): which of them are found."""
+    if context.truth.ndim == 2:
+        return np.asarray(context.decided[context.truth[:, at] > 0, at] > 0)
+    return np.asarray(context.decided[context.truth == at] == at)
 
 
 def _too_small(context: Context, counts: Counts) -> Finding:
@@ -67,7 +74,7 @@ def _too_small(context: Context, counts: Counts) -> Finding:
 def _bars(context: Context, counts: Counts, order: NDArray[np.int64]) -> Exhibit:
     rows = []
     for at in [int(at) for at in order if counts.true[at]][:SHOWN_BARS]:
-        low, high = wilson(int(counts.hits[at]), int(counts.true[at]))
+        low, high = share(_found(context, at))
         rows.append((context.kind.labels[at], float(counts.recall[at]), low, high))
     title = "Recall of the classes that are found worst" if len(counts.true) > SHOWN_BARS else "Recall per class"
     return Exhibit(title, "bars", ("class", "recall", "low", "high"), tuple(rows), "bar = recall, line = 95 % interval")
@@ -98,8 +105,8 @@ ZH_DOC = """各类别识别得如何：每一类的精确率、召回率、F1 �
 解读：总体得分高，可能掩盖某一类总被认错；此表不会。在许多类中挑出的最差者，单凭偶然也会显得很差，所以它的区间已按类
 别数放宽。不足10行的类只列出、不评判：请为它们补充测试数据。
 
-出处：van Rijsbergen 1979, Information Retrieval, 第7章；Wilson 1927（JASA 22）区间，水平 1 - 0.05 / k（k 类，
-Bonferroni 校正）。
+出处：van Rijsbergen 1979, Information Retrieval, 第7章；Wilson 1927（JASA 22）区间，计数移动不足半行
+（Thulin 2014），水平 1 - 0.05 / k（k 类，Bonferroni 校正）。
 """
 
 ZH = {

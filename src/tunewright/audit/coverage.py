@@ -22,7 +22,7 @@ from tunewright.audit._context import Context
 from tunewright.audit._intervals import BOOTSTRAP, WILSON, Interval, bias_corrected, draw_count, draws, wilson
 from tunewright.core.types import Array, Exhibit, Finding, Kind
 
-NEEDS = frozenset({"logits", "truth"})
+NEEDS = frozenset({"logits", "truth", "scores"})
 KINDS = frozenset({"classify"})
 REMEDY = "try --method full, or answer fewer rows: the report's table shows the score from which to answer"
 

@@ -21,7 +21,7 @@ from tunewright.audit._context import Context
 from tunewright.audit._intervals import WILSON, wilson
 from tunewright.core.types import Array, Exhibit, Finding, Kind
 
-NEEDS = frozenset({"logits", "truth", "inputs"})
+NEEDS = frozenset({"logits", "truth", "inputs", "scores"})
 KINDS = frozenset({"classify", "multilabel"})
 REMEDY = "read the rows in the row file beside the bundle and mend wrong labels"
 

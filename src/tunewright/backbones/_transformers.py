@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,6 @@ def _opened(folder: Path, config: dict[str, Any]) -> nn.Module:
         raise _no_encoder(folder, kind, "it reads a text to write another one (encoder and decoder)")
     tensor_files(folder)
     made = made[0] if isinstance(made, (tuple, list)) else made
-    # A pooler would be parameters that nothing is asked of.
-    options = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(made.__init__).parameters else {}
     try:
         # "eager": attention as plain products, which every graph exports, and the fastest on short texts
         model, told = made.from_pretrained(
@@ -66,7 +64,7 @@ def _opened(folder: Path, config: dict[str, Any]) -> nn.Module:
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
-            **options,
+            **_options(made),
         )
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         raise _wrong_weights(folder, kind, str(error)) from None
@@ -76,6 +74,20 @@ def _opened(folder: Path, config: dict[str, Any]) -> nn.Module:
         raise _wrong_weights(folder, kind, f"{min(map(str, told['mismatched_keys']))} has another shape")
     network: nn.Module = model
     return network
+
+
+def empty(config: Mapping[str, Any]) -> ModuleEncoder:
+    """The encoder that a ``config.json`` describes, with tensors still to be put in."""
+    settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    made: Any = transformers.AutoModel._model_mapping[type(settings)]
+    made = made[0] if isinstance(made, (tuple, list)) else made
+    model = made._from_config(settings, attn_implementation="eager", dtype=torch.float32, **_options(made))
+    return ModuleEncoder(model, int(settings.hidden_size))
+
+
+def _options(made: Any) -> dict[str, Any]:
+    """A pooler would be parameters that nothing is asked of."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(made.__init__).parameters else {}
 
 
 @torch.no_grad()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tunewright.backbones._loaded import LoadedBackbone, read_json
 from tunewright.core.errors import MissingExtra
@@ -27,16 +28,28 @@ class AutomodelBackbone:
 
     @staticmethod
     def load(folder: Path, fit: Fit) -> LoadedBackbone:
-        try:
-            from tunewright.backbones import _transformers  # the library is needed for these families alone
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "transformers":
-                raise
-            kind = read_json(folder / "config.json")["model_type"]
-            raise MissingExtra(f"backbone {folder} (model type {kind!r})", "transformers", "encoders") from None
-        return _transformers.load(folder, fit)
+        kind = read_json(folder / "config.json")["model_type"]
+        loaded: LoadedBackbone = _library(f"backbone {folder} (model type {kind!r})").load(folder, fit)
+        return loaded
+
+    @staticmethod
+    def encoder(config: Mapping[str, Any]) -> nn.Module:
+        """An encoder of these measures, whose tensors are still to be put in."""
+        made: nn.Module = _library(f"model type {config['model_type']!r}").empty(config)
+        return made
 
     @staticmethod
     def tensors(own: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
         """Our weights under the names that transformers expects."""
         return {name.removeprefix(INSIDE): tensor for name, tensor in own.items()}
+
+
+def _library(what: str) -> ModuleType:
+    """What reads modules of transformers; the library is needed for these families alone."""
+    try:
+        from tunewright.backbones import _transformers
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "transformers":
+            raise
+        raise MissingExtra(what, "transformers", "encoders") from None
+    return _transformers

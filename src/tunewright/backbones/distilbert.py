@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from tunewright.backbones._encoder import Shape
+from tunewright.backbones._encoder import Encoder, Shape
 from tunewright.backbones._loaded import LoadedBackbone, layer_names, load_text, read_json
 from tunewright.backbones._names import Names
 from tunewright.core.sections import Fit
@@ -58,6 +58,11 @@ class DistilbertBackbone:
     @staticmethod
     def load(folder: Path, fit: Fit) -> LoadedBackbone:
         return load_text("distilbert", folder, _shape(read_json(folder / "config.json")), NAMES, fit)
+
+    @staticmethod
+    def encoder(config: Mapping[str, Any]) -> nn.Module:
+        """An encoder of these measures, whose tensors are still to be put in."""
+        return Encoder(_shape(config))
 
     @staticmethod
     def tensors(own: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone, load_text, read_json
 from tunewright.backbones.bert import NAMES, shape_of
 from tunewright.core.sections import Fit
@@ -28,6 +29,11 @@ class RobertaBackbone:
     def load(folder: Path, fit: Fit) -> LoadedBackbone:
         config = read_json(folder / "config.json")
         return load_text("roberta", folder, shape_of(config, _offset(config)), NAMES, fit)
+
+    @staticmethod
+    def encoder(config: Mapping[str, Any]) -> nn.Module:
+        """An encoder of these measures, whose tensors are still to be put in."""
+        return Encoder(shape_of(config, _offset(config)))
 
     @staticmethod
     def tensors(own: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

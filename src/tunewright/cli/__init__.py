@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tunewright.cli import about, learn, use
+from tunewright.cli import about, judge, learn, use
 from tunewright.core.errors import TunewrightError
 
 app = typer.Typer(
@@ -22,8 +22,8 @@ app = typer.Typer(
 
 VERBS = (
     *(learn.check, learn.fit, learn.pretrain, learn.tune),
-    *(use.show, use.evaluate, use.compare, use.predict, use.explain, use.serve),
-    *(about.models, use.export, about.schema, about.sample),
+    *(use.show, judge.evaluate, judge.audit, judge.compare, judge.explain, use.predict, use.compress, use.serve),
+    *(about.models, about.card, use.export, about.schema, about.sample),
 )
 for verb in VERBS:
     app.command()(verb)

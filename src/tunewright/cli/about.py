@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunewright.cli.options import Json
+from tunewright.cli.options import Folder, Json
 
 
 def models(json: Json = False) -> None:
@@ -19,6 +19,29 @@ def models(json: Json = False) -> None:
     from tunewright.backbones._catalogue import listing
 
     console.models(listing(), json=json)
+
+
+def card(
+    bundle: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the card and the evidence pack, as .md and .html.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", help="report.json of a later audit of this bundle, to go in too.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print a bundle's model card; with --out write it, and an evidence pack by the headings of EU AI Act Annex IV.
+
+    Example:  tunewright card intents/ --out evidence/
+    """
+    from tunewright import console, pipeline
+
+    made = pipeline.card(bundle, out=out, audit=audit)
+    if json:
+        console.print_json(made.record)
+    else:
+        typer.echo(made.markdown)
 
 
 def schema() -> None:

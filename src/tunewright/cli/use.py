@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tunewright.cli.options import Columns, DropEmpty, Folder, Json, NoHeader, Seed, Separator, reading
+from tunewright.cli.options import (
+    Columns,
+    DropEmpty,
+    Folder,
+    Json,
+    NoHeader,
+    Quiet,
+    Separator,
+    Set,
+    TaskFile,
+    reading,
+    settings_of,
+)
 
 
 def show(bundle: Folder, json: Json = False) -> None:
@@ -20,54 +32,6 @@ def show(bundle: Folder, json: Json = False) -> None:
     console.record(pipeline.show(bundle), json=json)
 
 
-def evaluate(
-    bundle: Folder,
-    rows: Annotated[str, typer.Argument(help="Labelled rows.")],
-    label: Annotated[
-        str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")
-    ] = None,
-    separator: Separator = None,
-    no_header: NoHeader = False,
-    columns: Columns = None,
-    drop_empty: DropEmpty = False,
-    json: Json = False,
-) -> None:
-    """Measure a bundle on labelled rows, with intervals.
-
-    Example:  tunewright evaluate intents/ labelled.csv --label category
-    """
-    from tunewright import console, pipeline
-
-    options = reading(separator, no_header, columns, drop_empty)
-    console.findings(pipeline.evaluate(bundle, rows, label=label, options=options), json=json)
-
-
-def compare(
-    old: Annotated[Path, typer.Argument(help="A: the bundle that is there.")],
-    new: Annotated[Path, typer.Argument(help="B: the bundle that may replace it.")],
-    rows: Annotated[str, typer.Argument(help="Labelled rows.")],
-    label: Annotated[
-        str | None, typer.Option("--label", help="Label column; default: the one that NEW was fitted on.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="New folder for the report and the rows that changed.")
-    ] = None,
-    separator: Separator = None,
-    no_header: NoHeader = False,
-    columns: Columns = None,
-    drop_empty: DropEmpty = False,
-    json: Json = False,
-) -> None:
-    """Say what changed between two bundles, which rows flipped, and whether the difference is real.
-
-    Example:  tunewright compare old/ new/ test.csv --out compared/
-    """
-    from tunewright import console, pipeline
-
-    options = reading(separator, no_header, columns, drop_empty)
-    console.comparison(pipeline.compare(old, new, rows, label=label, out=out, options=options), json=json)
-
-
 def predict(
     bundle: Folder,
     rows: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")],
@@ -75,6 +39,12 @@ def predict(
         str, typer.Option("--out", help="File of answers, by its suffix; - for standard output (csv).")
     ] = "-",
     top: Annotated[int, typer.Option("--top", min=0, help="List the best labels of each row.")] = 0,
+    error: Annotated[
+        float | None,
+        typer.Option(
+            "--error", help="Promised rate of errors, such as 0.05: unsure rows get no label; 0 = all get one."
+        ),
+    ] = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Put before the names of the added columns.")] = "",
     format_: Annotated[
         str, typer.Option("--format", help="How the rows lie: csv, jsonl …; default: found by itself.")
@@ -92,39 +62,8 @@ def predict(
 
     options = reading(separator, no_header, columns) | {"format": format_}
     with console.source(rows, format_) as (path, name):
-        answered = pipeline.predict(bundle, path, top=top, prefix=prefix, options=options, name=name)
+        answered = pipeline.predict(bundle, path, top=top, error=error, prefix=prefix, options=options, name=name)
         console.write(answered, out, force=force)
-
-
-def explain(
-    bundle: Folder,
-    text: Annotated[
-        list[str], typer.Argument(help="The text; where the bundle reads several columns, one for each in their order.")
-    ],
-    method: Annotated[
-        str, typer.Option("--method", help="occlusion (words left out one by one) or lime.")
-    ] = "occlusion",
-    target: Annotated[str | None, typer.Option("--target", help="Which target; default: all.")] = None,
-    label: Annotated[str | None, typer.Option("--label", help="Which label; default: what is predicted.")] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Words in the table, the strongest first.")] = 10,
-    pieces: Annotated[
-        int, typer.Option("--pieces", min=1, help="Words of a longer text are taken together to so many pieces.")
-    ] = 32,
-    seed: Seed = None,
-    out: Annotated[Path | None, typer.Option("--out", help="HTML page to write.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a page at --out.")] = False,
-    json: Json = False,
-) -> None:
-    """Say which words speak for an answer and which against it.
-
-    Example:  tunewright explain intents/ "my card was stolen" --method lime --out why.html
-    """
-    from tunewright import console, pipeline
-
-    explained = pipeline.explain(
-        bundle, text, method=method, target=target, label=label, most=pieces, seed=seed or 0, out=out, force=force
-    )
-    console.explanations(explained, top=top, json=json)
 
 
 def serve(
@@ -155,3 +94,51 @@ def export(
     from tunewright import pipeline
 
     typer.echo(pipeline.export(bundle, to, out))
+
+
+def compress(
+    bundle: Folder,
+    out: Annotated[Path, typer.Option("--out", help="New folder for the compressed bundle.")],
+    rows: Annotated[
+        str | None, typer.Argument(help="Held-out rows that judge; without labels, only flips are judged.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", help="Steps, with commas: int8, fp16, vocabulary; such as vocabulary,int8.")
+    ] = "int8",
+    test: Annotated[str | None, typer.Option("--test", help="The same as ROWS.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help='Must be reached, such as "size_mb<=30"; repeat for several.')
+    ] = None,
+    train: Annotated[
+        str | None, typer.Option("--train", help="vocabulary: rows whose tokens stay; default: half of ROWS.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")
+    ] = None,
+    task: TaskFile = None,
+    set_: Set = None,
+    separator: Separator = None,
+    no_header: NoHeader = False,
+    columns: Columns = None,
+    drop_empty: DropEmpty = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Make a bundle smaller or faster; of each step the first setting that passes on the rows is kept, or none.
+
+    Example:  tunewright compress intents/ test.csv --to int8 --out intents-int8/
+    """
+    from tunewright import console, pipeline
+    from tunewright.core.errors import TunewrightError
+
+    if (rows is None) == (test is None):
+        raise TunewrightError("compress is judged on one file of rows", "name it: tunewright compress BUNDLE ROWS")
+    said = settings_of({}, set_, separator, no_header, columns, drop_empty)
+    named: dict[str, Any] = {"targets": target or (), "train": train, "label": label, "task": task, "settings": said}
+    try:
+        with console.progress(quiet=quiet) as listener:
+            done = pipeline.compress(bundle, rows or test, to=to, out=out, listener=listener, **named)
+    except pipeline.NotCompressed as refused:
+        console.tried(refused.exhibit, json=json)
+        raise
+    console.compressed(done, json=json)

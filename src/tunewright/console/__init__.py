@@ -3,10 +3,22 @@
 from tunewright.console.bars import progress
 from tunewright.console.files import source, write
 from tunewright.console.style import print_json
-from tunewright.console.told import comparison, explanations, findings, issues, models, record
+from tunewright.console.told import (
+    audited,
+    comparison,
+    compressed,
+    explanations,
+    findings,
+    issues,
+    models,
+    record,
+    tried,
+)
 
 __all__ = [
+    "audited",
     "comparison",
+    "compressed",
     "explanations",
     "findings",
     "issues",
@@ -15,5 +27,6 @@ __all__ = [
     "progress",
     "record",
     "source",
+    "tried",
     "write",
 ]

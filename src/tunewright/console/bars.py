@@ -65,13 +65,13 @@ class _Bars:
 
 
 def _detail(record: Mapping[str, Any]) -> str:
-    """Loss, metric so far and speed of a training; of other stages the share.
+    """Loss, metric so far and speed of a training; of other stages the share, and what is done now.
 
     >>> _detail({"loss": 1.25, "metric": "accuracy", "best": 0.5, "cost_per_second": 9120, "unit": "tokens"})
     'loss 1.250  accuracy 0.5000  9,120 tokens/s'
     """
     if "loss" not in record:
-        return f"{record['share']:.0%}"
+        return "  ".join([f"{record['share']:.0%}", *([record["now"]] if "now" in record else [])])
     pieces = [f"loss {record['loss']:.3f}"]
     if "best" in record:
         pieces.append(f"{record['metric']} {record['best']:.4f}")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewright.audit import alarms, verdicts
 from tunewright.console.style import escaped, issue_said, measured, out, print_json
 from tunewright.core import plugins
 from tunewright.core.types import Exhibit, Finding
 from tunewright.data.issues import Issue, stop_if_needed
+from tunewright.pipeline.attempts import COLUMNS
+from tunewright.pipeline.audit import Audited
 from tunewright.pipeline.compare import Comparison
+from tunewright.pipeline.compress import Compressed
 from tunewright.pipeline.explain import Explained
 
 
@@ -30,11 +34,51 @@ def findings(found: Sequence[Finding], *, json: bool) -> None:
     if json:
         print_json({"findings": [finding.record() for finding in found]})
         return
+    _lines(found)
+
+
+def _lines(found: Sequence[Finding]) -> None:
     names = [f"{one.name} ({one.slice})" if one.slice else one.name for one in found]
     width = max(map(len, names), default=0)
     for name, one in zip(names, found, strict=True):
         said = measured(one.record()) if one.value is not None else f"[dim]{escaped(one.note)}[/]"
         out.print(f"{escaped(name):<{width}}  {said}")
+
+
+def audited(told: Audited, *, json: bool) -> None:
+    """The findings of each audit, whether it ran or not, then the gates; or JSON."""
+    if json:
+        print_json(told.record)
+        return
+    for name in dict.fromkeys(one.audit for one in told.findings):
+        own = [one for one in told.findings if one.audit == name]
+        out.print(f"\n[bold]{escaped(name)}[/]")
+        notes = {one.note for one in own}
+        if len(notes) == 1 and all(one.value is None for one in own):
+            out.print(f"[dim]{escaped(notes.pop())}[/]")
+        else:
+            _lines(own)
+    gates = [(one, *verdict) for one in told.findings for verdict in verdicts(one)]
+    if gates:
+        out.print("\n[bold]gates[/]")
+    for one, name, limit, holds in gates:
+        style, outcome = ("green", "holds") if holds else ("red", "missed")
+        value = measured(one.record()) if one.value is not None else escaped(one.note)
+        out.print(f"{escaped(name)} {limit}  [{style}]{outcome}[/]  {value}")
+    _alarmed(told.findings)
+    if told.report:
+        out.print(f"\nreport in {escaped(told.report)}")
+
+
+def _alarmed(findings: Sequence[Finding]) -> None:
+    """What looks wrong although no gate asks for it."""
+    found = alarms(findings)
+    if found:
+        out.print("\n[bold]looks wrong[/], though no gate asks for it")
+    for one in found:
+        name = ".".join(filter(None, (one.finding.name, one.finding.slice)))
+        value = measured(one.finding.record())
+        out.print(f"[yellow]{escaped(one.why[0])}[/]  {escaped(name)} {one.limit}  {value}")
 
 
 def comparison(found: Comparison, *, json: bool) -> None:
@@ -52,6 +96,26 @@ def comparison(found: Comparison, *, json: bool) -> None:
                 out.print(f"\n[bold]{escaped(title)}[/]\n{escaped(_lined_up(exhibit))}")
         if one.metric in CHANGES and one.value is not None:
             out.print(f"{escaped(one.name):<18} {measured(one.record())}: {one.note}")
+
+
+def compressed(done: Compressed, *, json: bool) -> None:
+    """What was tried, and where the compressed bundle lies."""
+    if json:
+        print_json(done.record)
+        return
+    tried(done.exhibit, json=False)
+    out.print(f"compressed: {escaped(str(done.folder))}, {done.digest}")
+
+
+def tried(exhibit: Exhibit, *, json: bool) -> None:
+    """The table of attempts; columns without any value are left out."""
+    if json:
+        print_json({"tried": [dict(zip(COLUMNS, row, strict=True)) for row in exhibit.rows]})
+        return
+    shown = [at for at, _ in enumerate(exhibit.columns) if any(row[at] is not None for row in exhibit.rows)]
+    rows = tuple(tuple(row[at] for at in shown) for row in exhibit.rows)
+    plain = Exhibit(exhibit.title, exhibit.form, tuple(exhibit.columns[at] for at in shown), rows)
+    out.print(escaped(_lined_up(plain, shown=len(rows))), soft_wrap=True)
 
 
 CHANGES = frozenset({"right_to_wrong", "wrong_to_right", "other_changes", "farther_off", "nearer"})
@@ -90,6 +154,8 @@ def record(told: Mapping[str, Any], *, json: bool) -> None:
     data, fit = told["data"], told["fit"]
     counts = f"{data['train_rows']:,} training, {data['validation_rows']:,} validation, {data['test_rows']:,} test"
     out.print(f"rows     {counts}; judged on the {data['judged_on']} rows")
+    for one in told["method_facts"].get("compressed", ()):
+        out.print(f"compress {escaped(one['step'])} ({escaped(one['setting'])}), from {one['from'][:19]}")
     if fit["interrupted"]:
         out.print("[yellow]training was interrupted: this is the best so far[/]")
     out.print(f"fit      {fit['seconds']:.0f} s, {fit['peak_rss_bytes'] / 1e9:.2f} GB at most, seed {fit['seed']}")
@@ -109,7 +175,7 @@ def explanations(told: Explained, *, top: int, json: bool) -> None:
     if json:
         print_json(told.record)
         return
-    for line in terminal(told.texts, told.found, top):
+    for line in terminal(told.texts, told.found, top, [vars(one) for one in told.near]):
         out.print(line)
 
 

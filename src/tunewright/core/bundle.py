@@ -15,7 +15,8 @@ from typing import Any
 from tunewright.core.errors import DamagedBundle, TunewrightError
 from tunewright.core.run import recover
 
-FORMAT = 1
+FORMAT = 2
+"""2: a kind may keep a promise, a scaling and a detector, which a program that reads format 1 would not heed."""
 MANIFEST = "bundle.json"
 
 

@@ -27,11 +27,13 @@ FOLDERS = {
     "methods": ("methods", ""),
     "objectives": ("objectives", ""),
     "audits": ("audit", ""),
+    "changes": ("data/changes", ""),
     "watchers": ("train/watchers", "{}Watcher"),
+    "compress": ("compress", ""),
 }
 """Plugin folder → where it lies and the class that its files define (none: the module itself is the plugin)."""
 
-EXTRA = {"backbones": "train", "heads": "train", "methods": "train", "objectives": "train"}
+EXTRA = dict.fromkeys(("backbones", "heads", "methods", "objectives", "compress"), "train")
 
 
 def names(folder: str) -> list[str]:
@@ -88,7 +90,7 @@ def _known(folder: str, name: str) -> str:
         return own[name]
     foreign = _foreign(folder)
     if name not in foreign:
-        noun = {"modalities": "modality"}.get(folder, folder.removesuffix("s"))
+        noun = {"modalities": "modality", "compress": "step of compression"}.get(folder, folder.removesuffix("s"))
         raise TunewrightError(f"there is no {noun} {name!r}", nearest(name, {**own, **foreign}))
     return foreign[name]
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tunewright.core.terms import read_terms
+
 
 class Section(BaseModel):
     """Frozen; a key that it does not have is an error."""
@@ -109,6 +111,9 @@ class Fit(Section):
     oversample: float = Field(
         0.0, ge=0.0, le=1.0, description="Repeat rows of rare classes: 0 = never, 1 = as often as the largest class."
     )
+    typos: float = Field(
+        0.0, ge=0.0, le=1.0, description="Share of the training rows that are added with typing errors; 0 = none."
+    )
     patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
     soup: int = Field(0, ge=0, description="Trainings whose weights are averaged as far as that helps; 0 = none.")
     soup_rates: bool = Field(False, description="Trainings of a soup step at 1, 1/2 and 2 times the rate, in turn.")
@@ -140,3 +145,48 @@ class Audit(Section):
     """What is looked at beside the answers when a model is judged."""
 
     groups: tuple[str, ...] = Field((), description="Columns whose groups are to be treated alike, such as gender.")
+    strange: str = Field("", description="File of rows that belong to no label: are they turned away?")
+    terms: dict[str, tuple[tuple[str, ...], ...]] = Field(
+        {}, description='Further identity terms that are swapped: name = [["he", "she"]]; or a TOML or JSON file.'
+    )
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _interchangeable(cls, terms: Any) -> Any:
+        return read_terms(terms)
+
+
+class Fairness(Section):
+    """What is done so that the groups of `audit.groups` are treated alike."""
+
+    reweigh: bool = Field(False, description="Rows weigh as if label and group were independent of each other.")
+    augment: bool = Field(False, description="Training rows with their identity terms swapped are added.")
+    thresholds: bool = Field(
+        False, description="Decide labels where groups differ least on validation rows; no group is asked for later."
+    )
+
+
+class Unsure(Section):
+    """When a row is left without a label."""
+
+    error: float = Field(
+        0.0, ge=0.0, le=0.5, description="Rate at which sets of labels may miss the true one; 0: every row is answered."
+    )
+    per_class: bool = Field(False, description="The rate holds for each class, not on the whole alone.")
+    out_of_scope: float = Field(
+        0.0, ge=0.0, le=0.5, description="Share of known questions that may be turned away as strange; 0 = none are."
+    )
+    detector: Literal["auto", "probability", "energy", "nearest", "mahalanobis", "combined"] = Field(
+        "auto", description="What strange rows are told by; auto: the best on classes that are held out."
+    )
+
+
+class Compress(Section):
+    """What a compressed bundle may lose against the one that it was made from."""
+
+    accuracy_lost: float = Field(
+        0.005, ge=0.0, le=1.0, description="Largest loss of the first measure; of an error, by which share it may grow."
+    )
+    flips: float = Field(0.02, ge=0.0, le=1.0, description="Largest share of rows that are answered otherwise.")
+    recall_lost: float = Field(1.0, ge=0.0, le=1.0, description="Largest loss of recall of any class; 1 = any.")
+    score_shift: float = Field(1.0, ge=0.0, le=1.0, description="Largest mean change of scores; 1 = any.")

@@ -11,10 +11,14 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.sections import Audit, Data, Fit, Section, Split, Target
+from tunewright.core.people import Card, Review
+from tunewright.core.privacy import Privacy
+from tunewright.core.sections import Audit, Compress, Data, Fairness, Fit, Section, Split, Target, Unsure
 
 GATE = re.compile(r"^\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
-FREE_NAMES = re.compile(r"(inputs|gates|objectives|search|data\.rename|targets\.\d+\.merge)\.(.+)", re.DOTALL)
+FREE_NAMES = re.compile(
+    r"(inputs|gates|objectives|search|data\.rename|audit\.terms|targets\.\d+\.merge)\.(.+)", re.DOTALL
+)
 """Tables whose keys are names that the user chose."""
 
 
@@ -29,6 +33,12 @@ class Task(Section):
     split: Split = Split()
     fit: Fit = Fit()
     audit: Audit = Audit()
+    fairness: Fairness = Fairness()
+    privacy: Privacy = Privacy()
+    unsure: Unsure = Unsure()
+    compress: Compress = Compress()
+    review: Review = Review()
+    card: Card = Card()
     objectives: dict[str, float] = Field({}, description="Files in objectives/ with their strength: fgm = 0.3.")
     gates: dict[str, str] = Field({}, description='Limits on findings that must hold: accuracy = ">= 0.90".')
     search: dict[str, str] = Field({}, description='What `tune` tries: "fit.epochs" = "1..5"; choices are written a|b.')
@@ -57,7 +67,20 @@ class Task(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two targets are named {name!r}\ngive each target its own name")
+        self._reviewed()
         return self
+
+    def _reviewed(self) -> None:
+        """Rules of review name columns and labels that there are; labels that the task does not list see `check`."""
+        for name, one in self.review.slices.items():
+            if one.column and self.inputs and one.column not in self.inputs:
+                problem = f"review.slices.{name}.column = {one.column!r} is no input column"
+                raise ValueError(f"{problem}\n{nearest(one.column, self.inputs)}")
+        labels = {label for target in self.targets for label in (*target.labels, *target.columns)}
+        if self.targets and all(target.labels or target.columns for target in self.targets):
+            for label in self.review.labels:
+                if label not in labels:
+                    raise ValueError(f"review.labels names {label!r}, which is no label\n{nearest(label, labels)}")
 
 
 Sources = dict[str, str]
@@ -95,6 +118,10 @@ def read_task(path: Path | None = None, flags: Mapping[str, Any] | None = None) 
         for part in ("train", "test", "validation"):
             if isinstance(data, dict) and isinstance(data.get(part), str) and data[part]:
                 data[part] = str(path.parent / data[part])
+        audit = tree.get("audit")
+        for name in ("terms", "strange"):
+            if isinstance(audit, dict) and isinstance(audit.get(name), str) and audit[name]:
+                audit[name] = str(path.parent / audit[name])
     from_file = set(_leaves(tree))
     for dotted, value in (flags or {}).items():
         _plant(tree, dotted, value)
@@ -206,6 +233,9 @@ def _section_at(location: tuple[Any, ...]) -> type[BaseModel]:
     section: Any = Task
     for step in location:
         if isinstance(step, int):
+            continue
+        if get_origin(section) is dict:  # the step is a name that the user chose
+            section = get_args(section)[1]
             continue
         annotation = section.model_fields[step].annotation
         while get_origin(annotation) in (tuple, Annotated):

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tunewright.core.sections import Target
 from tunewright.core.task import Task
-from tunewright.data.issues import LANGUAGE_SHARE, TABLE, Issue, case, told_label
-from tunewright.data.labels import counts_of, of_labels, unknown_labels
+from tunewright.data.issues import JUDGED_ROWS, LANGUAGE_SHARE, TABLE, Issue, case, told_label
+from tunewright.data.labels import counts_of, of_labels, unknown_labels, unknown_review
 from tunewright.data.language import languages
 from tunewright.data.rows import JOINT, Rows, empty_inputs, empty_labels, unlabelled
 
@@ -47,6 +47,7 @@ def check(
     if len(train):
         for at, target in enumerate(task.targets):
             found.extend(_of_target(target, task, of_labels(at, target, given, task)))
+        found.extend(unknown_review(train, task))
         found.extend(_leaked(given))
         found.extend(_languages(train, task))
         window = task.fit.max_tokens or window_tokens
@@ -59,9 +60,14 @@ def check(
 def check_labelled(rows: Rows, task: Task) -> list[Issue]:
     """What stops rows from being measured by a bundle: none at all, an empty or huge cell, a label it does not know.
 
+    Rows that are few are told of, too.
+
     task : its targets list the labels that the bundle knows
     """
     found = list(_part("labelled", rows, task))
+    if 0 < len(rows) < JUDGED_ROWS:
+        problem = f"{len(rows)} {'row is' if len(rows) == 1 else 'rows are'} few to judge by: look at the intervals"
+        found.append(case("few_rows", problem, rows.dataset.source, len(rows)))
     for at, target in enumerate(task.targets):
         if len(rows) and target.labels and target.kind in ("classify", "multilabel"):
             unknown = unknown_labels(at, target, {"labelled": rows}, {"labelled": counts_of(rows, target)}, ())

@@ -56,6 +56,10 @@ class Dataset:
         """The cells of one column; an empty cell is None."""
         return self.frame[column].to_list()
 
+    def require(self, columns: Sequence[str]) -> None:
+        """Raise a ``TunewrightError`` for the first of these columns that is not there, with the nearest one."""
+        _require(columns, self.frame.columns, self.source)
+
     def place(self, row: int) -> str:
         """Where a row stands, for messages: ``support.csv line 812``."""
         place = self.places[int(row)]
@@ -81,7 +85,12 @@ class Dataset:
 
 
 def read(
-    source: Source, options: Data | None = None, columns: Sequence[str] | None = None, *, name: str = ""
+    source: Source,
+    options: Data | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    name: str = "",
+    optional: Sequence[str] = (),
 ) -> Dataset:
     """Rows into memory.
 
@@ -91,6 +100,7 @@ def read(
     options : format, separator, header, encoding, new names of columns
     columns : the columns to keep, by their new names; default: all
     name : what messages call the source, where that is not the path
+    optional : further columns to keep, where they are there
 
     Raises
     ------
@@ -99,12 +109,12 @@ def read(
     """
     options = options or Data()
     if not isinstance(source, str | os.PathLike):
-        return _of_frame(_frame(source), options, columns, name or FRAME)
+        return _of_frame(_frame(source), options, columns, name or FRAME, optional)
     with _called(source, name) as shown:
         scan = scan_of(source, options)
         chosen = _renamed(scan.frame, options)
         known = [one for one in chosen.collect_schema().names() if one != PLACE]
-        kept = list(known if columns is None else dict.fromkeys(columns))
+        kept = _kept(columns, optional, known)
         _require(kept, known, shown)
         has_place = PLACE in chosen.collect_schema()
         frame = _collected(chosen.select([*kept, PLACE] if has_place else kept), shown)
@@ -309,9 +319,17 @@ def _unreadable(shown: str, error: Exception) -> TunewrightError:
     )
 
 
-def _of_frame(frame: pl.DataFrame, options: Data, columns: Sequence[str] | None, name: str) -> Dataset:
+def _kept(columns: Sequence[str] | None, optional: Sequence[str], known: Sequence[str]) -> list[str]:
+    if columns is None:
+        return list(known)
+    return list(dict.fromkeys((*columns, *(one for one in optional if one in known))))
+
+
+def _of_frame(
+    frame: pl.DataFrame, options: Data, columns: Sequence[str] | None, name: str, optional: Sequence[str]
+) -> Dataset:
     renamed = _renamed(frame.lazy(), options).collect()
-    kept = list(renamed.columns if columns is None else dict.fromkeys(columns))
+    kept = _kept(columns, optional, renamed.columns)
     _require(kept, renamed.columns, name)
     return Dataset(renamed.select(kept), name, pl.int_range(len(frame), eager=True))
 

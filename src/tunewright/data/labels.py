@@ -172,3 +172,15 @@ def _small(
         about = "" if "test" in given else "about "
         problem = f"{which} fewer than {FEW_ROWS} test rows: {told_label(label)} has {about}{count}"
         yield case("small_class", problem, of.dataset.source, len(few))
+
+
+def unknown_review(train: Rows, task: Task) -> Iterator[Issue]:
+    """Labels that people are to look at always, and that the model will never give."""
+    counted = [target for target in task.targets if target.kind in ("classify", "multilabel")]
+    known = {label for target in counted for label in counts_of(train, target)}
+    known |= {label for target in task.targets for label in target.labels}
+    others = any(target.kind != "regress" and target not in counted for target in task.targets)
+    for label in task.review.labels if not others else ():  # what labels another kind has, its own code knows
+        if label not in known:
+            problem = f"review.labels names {told_label(label)}, which no training row has"
+            yield case("unknown_review", problem, train.dataset.source, 1, nearest(label, known))

@@ -94,8 +94,10 @@ def folded(texts: pl.Series) -> pl.Series:
     return texts.str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars()
 
 
-def columns_of(task: Task, *, split: bool = True) -> tuple[str, ...]:
+def columns_of(task: Task, *, split: bool = True, groups: bool = True) -> tuple[str, ...]:
     """The columns that a task reads; with ``split`` also the one that parts are cut by.
+
+    groups : those of ``audit.groups`` too
 
     Raises
     ------
@@ -111,7 +113,7 @@ def columns_of(task: Task, *, split: bool = True) -> tuple[str, ...]:
     if both:
         raise TunewrightError(f"column {min(both)!r} is input and label at once", "name two columns")
     extra = (task.split.column,) if split and task.split.by != "label" else ()
-    return tuple(dict.fromkeys((*task.inputs, *labels, *extra, *task.audit.groups)))
+    return tuple(dict.fromkeys((*task.inputs, *labels, *extra, *(task.audit.groups if groups else ()))))
 
 
 def rows_of(dataset: Dataset, task: Task) -> Rows:
@@ -156,7 +158,9 @@ def empty_labels(rows: Rows, target: str) -> NDArray[np.bool_]:
 
 
 def unlabelled(rows: Rows) -> NDArray[np.bool_]:
-    """bool (n,): the row has no value for any target, so that nothing can be learnt from it."""
+    """bool (n,): the row has no value for any target, so that nothing can be learnt from it; never if none is read."""
+    if not rows.targets:
+        return np.zeros(len(rows), bool)
     return np.asarray(np.logical_and.reduce([empty_labels(rows, target) for target in rows.targets]))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunewright.core.types import Kind
+from tunewright.kinds._reviewed import FIELD
 
 
 def by_row(answers: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -17,9 +18,16 @@ def by_row(answers: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]
 
 
-def columns_of(kinds: Mapping[str, Kind], answers: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """Output columns of a file: those of the kind, and of several targets each with the target's name at its end."""
+def columns_of(
+    kinds: Mapping[str, Kind], answers: Mapping[str, Sequence[Any]], *, reviewed: bool = False
+) -> dict[str, list[Any]]:
+    """Output columns of a file: those of the kind, and of several targets each with the target's name at its end.
+
+    reviewed : answers say whether a person should look at them
+    """
     columns = {name: kinds[name].columns(found) for name, found in answers.items()}
+    if reviewed:
+        columns = {name: own | {FIELD: [getattr(one, FIELD) for one in answers[name]]} for name, own in columns.items()}
     if len(kinds) == 1:
         return next(iter(columns.values()))
     return {f"{column}_{name}": values for name, own in columns.items() for column, values in own.items()}

@@ -60,16 +60,26 @@ def one_against_rest(logits: Array) -> Array:
     return out
 
 
-def best_temperature(loss: Callable[[float], float], low: float = 0.05, high: float = 20.0) -> float:
-    """The temperature at which ``loss`` is smallest, by golden-section search on its logarithm.
+PRIOR = 0.5
+"""Standard deviation of a temperature's logarithm before any row is seen: a handful of rows must not move it far."""
+
+
+def best_temperature(loss: Callable[[float], float], rows: int, low: float = 0.05, high: float = 20.0) -> float:
+    """The most probable temperature, by golden-section search on its logarithm.
+
+    loss : temperature → mean log loss of the ``rows`` held-out rows
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks (temperature scaling).
     """
+
+    def surprise(logarithm: float) -> float:
+        return loss(math.exp(logarithm)) + (logarithm / PRIOR) ** 2 / (2 * rows)
+
     ratio = (math.sqrt(5) - 1) / 2
     left, right = math.log(low), math.log(high)
     while right - left > 1e-4:
         inner, outer = right - ratio * (right - left), left + ratio * (right - left)
-        if loss(math.exp(inner)) < loss(math.exp(outer)):
+        if surprise(inner) < surprise(outer):
             right = outer
         else:
             left = inner

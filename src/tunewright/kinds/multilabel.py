@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.types import Array, Windows
+from tunewright.kinds._answers import Candidate
 from tunewright.kinds._pooled import best_temperature, learned_labels, mean_of_windows, sigmoid, unknown_label
-from tunewright.kinds.classify import Candidate
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,14 @@ class Multilabel:
             signed = np.where(truth > 0, -logits, logits) / temperature
             return float(np.logaddexp(0, signed.astype(np.float64)).mean())
 
-        warm = replace(self, temperature=round(best_temperature(loss), 6))
+        warm = replace(self, temperature=round(best_temperature(loss, len(truth)), 6))
         proba = warm.proba(logits)
         thresholds = [best_threshold(proba[:, at], truth[:, at]) for at in range(self.size)]
         return replace(warm, thresholds=tuple(thresholds))
+
+    def raw(self) -> Self:
+        """The kind as it is without any calibration."""
+        return replace(self, temperature=1.0)
 
     def proba(self, logits: Array) -> Array:
         """float64 (n, k), each between 0 and 1."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tunewright.methods._low_rank import merge, put_beside, room
 from tunewright.methods._partial import headed, shared, trained
 from tunewright.train.context import Context, Fitted
-from tunewright.train.course import Course, Judge
+from tunewright.train.course import Course, Judge, one_after_other
 from tunewright.train.step import Piece, Step
 
 RANK = 8
@@ -155,8 +155,8 @@ def shared_out(course: Course, ranks: Ranks) -> Course:
         course,
         step=penalised(course.step, ranks.updates),
         judge=pruned(course.judge, ranks),
-        after_step=ranks.after_step,
-        carried=ranks.carried,
+        after_step=one_after_other(course.after_step, ranks.after_step),
+        carried={**course.carried, **ranks.carried},
     )
 
 

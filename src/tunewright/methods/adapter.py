@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -55,6 +57,12 @@ def fit(context: Context) -> Fitted:
     model = headed(context, encoder)
     facts = {"adapter_width": width, "added_tensors": added_tensors(context, encoder)}
     return trained(context, context.course("adapter", model, rate=RATE), model, **facts)
+
+
+def rebuilt(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:
+    """The encoder with bottlenecks, into which a bundle's tensors fit."""
+    insert(encoder, next(len(one) for name, one in tensors.items() if name.endswith("adapter.down.weight")))
+    return encoder
 
 
 def insert(encoder: Encoder, width: int) -> None:

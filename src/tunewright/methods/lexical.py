@@ -65,12 +65,13 @@ def fit(context: Context) -> Fitted:
         context.task.seed,
         lambda: context.run.stopping,
         STRENGTHS,
+        examples.weights,
     )
     told = {"strength": strength, "cross_validation": scores}
     fitted = _fitted(context, modality, examples, solver, told)
 
     def refit() -> Fitted:
-        again = _fitted(context, *_counted(context, _joined(parts["train"], parts["validation"])), solver, told)
+        again = _fitted(context, *_counted(context, parts["train"].joined(parts["validation"])), solver, told)
         return replace(again, validation_logits=fitted.validation_logits)
 
     return replace(fitted, refit=refit)
@@ -110,7 +111,9 @@ def _counted(context: Context, part: Part) -> tuple[Ngrams, Examples]:
     rows, classes = len(part.truth), context.kind.size
     drawn = np.random.default_rng(context.task.seed).permutation(rows)
     modality = Ngrams.learn(
-        _columns(context, _some(part, drawn[:COUNTED_ROWS])), min(MOST_NGRAMS, MOST_NUMBERS // classes)
+        _columns(context, _some(part, drawn[:COUNTED_ROWS])),
+        min(MOST_NGRAMS, MOST_NUMBERS // classes),
+        mask=context.task.privacy.mask,
     )
     weighed = modality.windows(_columns(context, _some(part, drawn[:WEIGHED_ROWS])))
     each = max(1, len(_ragged(weighed, "features").values) // weighed.rows)
@@ -123,7 +126,8 @@ def _counted(context: Context, part: Part) -> tuple[Ngrams, Examples]:
 def _fitted(
     context: Context, modality: Ngrams, examples: Examples, solver: probe.Solver, told: dict[str, Any]
 ) -> Fitted:
-    weights = solver(_matrix(modality, examples.windows), examples.truth, context.kind.size, told["strength"])
+    counted = probe.given(examples.weights)
+    weights = solver(_matrix(modality, examples.windows), examples.truth, context.kind.size, told["strength"], *counted)
     validation = context.examples("validation", modality)
     encoder = NgramSum(torch.from_numpy(weights[0].T.astype(np.float32, order="C"))).to(context.device)
     sizes = {"ngrams": len(modality.vocabulary), "rows": len(examples)}
@@ -158,26 +162,20 @@ def _columns(context: Context, part: Part) -> list[Sequence[Any]]:
 
 def _some(part: Part, drawn: NDArray[np.int64]) -> Part:
     """The rows that were drawn, in the order that they have."""
-    index = np.sort(drawn).tolist()
-    inputs = {column: [values[at] for at in index] for column, values in part.inputs.items()}
-    return Part(inputs, [part.truth[at] for at in index])
+    return part.take(np.sort(drawn).tolist())
 
 
-def _joined(one: Part, other: Part) -> Part:
-    inputs = {column: [*values, *other.inputs[column]] for column, values in one.inputs.items()}
-    return Part(inputs, [*one.truth, *other.truth])
-
-
-def _margins(features: Any, truth: Array, size: int, strength: float) -> probe.Weights:
+def _margins(features: Any, truth: Array, size: int, strength: float, weights: Array | None = None) -> probe.Weights:
     """Linear support vector machines, one class against the others; of many classes, all at once.
 
     Source: Fan et al. 2008, LIBLINEAR; Crammer and Singer 2001, multiclass kernel-based vector machines.
     """
-    ways = "crammer_singer" if len(np.unique(truth)) > MANY_CLASSES else "ovr"
+    # The joint problem of LIBLINEAR takes no weights of rows.
+    ways = "crammer_singer" if len(np.unique(truth)) > MANY_CLASSES and weights is None else "ovr"
     model = LinearSVC(C=strength, tol=TOLERANCE, max_iter=ITERATIONS, dual=True, multi_class=ways, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return probe.of_all_classes(model, features, truth, size)
+        return probe.of_all_classes(model, features, truth, size, weights)
 
 
 def _margins_per_label(features: Any, truth: Array, size: int, strength: float) -> probe.Weights:

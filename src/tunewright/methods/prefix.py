@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,14 @@ class PrefixedLayer(Layer):
         shares = dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
         mixed: Tensor = shares.to(qkv.dtype) @ values
         return mixed.transpose(1, 2).reshape(flat.shape)
+
+
+def rebuilt(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:
+    """The encoder with prefixes, into which a bundle's tensors fit."""
+    for at, layer in enumerate(encoder.layers):
+        keys, values = (torch.empty_like(tensors[f"layers.{at}.prefix_{one}"]) for one in ("keys", "values"))
+        encoder.layers[at] = PrefixedLayer(layer, keys, values)  # type: ignore[arg-type]
+    return encoder
 
 
 def fit(context: Context) -> Fitted:

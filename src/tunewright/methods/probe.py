@@ -18,7 +18,7 @@ from torch import nn
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind
 from tunewright.methods._side_by_side import SideBySide, solver_of
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context, Fitted, both_weights
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Inverse regularisation C, weakest model first; embeddings have length 1, so useful values lie well above 1."""
@@ -33,8 +33,9 @@ ABSENT = 10.0
 
 Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
 """weight (k, d), bias (k,)"""
-Solver = Callable[[Any, Array, int, float], Weights]
-"""(embeddings (n, d), which may be sparse, truth, k, strength) → weights of all k logits"""
+Solver = Callable[..., Weights]
+"""(embeddings (n, d), which may be sparse, truth, k, strength) → weights of all k logits; behind these, where rows do
+not count alike, how much each does (n,)"""
 
 
 def fit(context: Context) -> Fitted:
@@ -42,16 +43,17 @@ def fit(context: Context) -> Fitted:
     solver = solver_of(context.kind, SOLVERS)
     if solver is None:
         raise TunewrightError(f"method 'probe' does not fit kind {context.target.kind!r}", "use --method full")
-    embeddings, truth = context.train_embeddings, context.train.truth
+    embeddings, truth, counted = context.train_embeddings, context.train.truth, context.train.weights
     strength, scores = choose_strength(
-        embeddings, truth, context.kind, solver, context.task.seed, lambda: context.run.stopping
+        embeddings, truth, context.kind, solver, context.task.seed, lambda: context.run.stopping, weights=counted
     )
     facts = {"strength": strength, "cross_validation": scores}
-    fitted = _fitted(context, solver(embeddings, truth, context.kind.size, strength), facts)
+    fitted = _fitted(context, solver(embeddings, truth, context.kind.size, strength, *given(counted)), facts)
 
     def refit() -> Fitted:
         both = np.concatenate([embeddings, context.validation_embeddings])
-        weights = solver(both, np.concatenate([truth, context.validation.truth]), context.kind.size, strength)
+        every = given(both_weights(counted, context.validation.weights))
+        weights = solver(both, np.concatenate([truth, context.validation.truth]), context.kind.size, strength, *every)
         again = _fitted(context, weights, facts)
         return replace(again, validation_logits=fitted.validation_logits)
 
@@ -75,26 +77,30 @@ def choose_strength(
     seed: int,
     stopping: Callable[[], bool] = lambda: False,
     strengths: Sequence[float] = STRENGTHS,
+    weights: Array | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """The strength with the best cross-validated row score, climbing from the middle while time allows.
 
     Of strengths that score alike the stronger regularisation wins. Several targets have a strength each.
+
+    weights : (n,), how much each row counts; None = all alike
     """
     if isinstance(solver, SideBySide):
         return solver.strengths(
             embeddings, truth, lambda rows, own, of, by: choose_strength(rows, own, of, by, seed, stopping, strengths)
         )
     rows = np.random.default_rng(seed).permutation(len(truth))[:SEARCH_ROWS]
-    embeddings, truth = embeddings[rows], truth[rows]
+    embeddings, truth, weights = embeddings[rows], truth[rows], None if weights is None else weights[rows]
     folds = list(_folds(truth, seed))
     scores: dict[float, float] = {}
 
     def score(at: int) -> float:
         hits = []
         for learn, judge in folds:
-            weights = solver(embeddings[learn], truth[learn], kind.size, strengths[at])
-            hits.append(kind.row_score(linear(embeddings[judge], weights), truth[judge]))
-        scores[strengths[at]] = round(float(np.concatenate(hits).mean()), 6)
+            found = solver(embeddings[learn], truth[learn], kind.size, strengths[at], *given(weights, learn))
+            hits.append(kind.row_score(linear(embeddings[judge], found), truth[judge]))
+        counted = None if weights is None else np.concatenate([weights[judge] for _, judge in folds])
+        scores[strengths[at]] = round(float(np.average(np.concatenate(hits), weights=counted)), 6)
         return scores[strengths[at]]
 
     middle = len(strengths) // 2
@@ -111,6 +117,11 @@ def choose_strength(
         if best != middle:
             break
     return strengths[best], {f"{strength:g}": scores[strength] for strength in sorted(scores)}
+
+
+def given(weights: Array | None, rows: Any = slice(None)) -> tuple[Array, ...]:
+    """What follows the other arguments of a solver: the weights of some rows, or nothing."""
+    return () if weights is None else (weights[rows],)
 
 
 def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:
@@ -136,15 +147,15 @@ def _fitted(context: Context, weights: Weights, facts: dict[str, Any]) -> Fitted
     return Fitted("probe", context.backbone.encoder, head, logits, {**facts, "trainable_parameters": size})
 
 
-def _logistic(embeddings: Any, truth: Array, size: int, strength: float) -> Weights:
+def _logistic(embeddings: Any, truth: Array, size: int, strength: float, weights: Array | None = None) -> Weights:
     # Each strength starts anew: from the solution of another one the library takes its small gradient for the end.
     model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return of_all_classes(model, embeddings, truth, size)
+        return of_all_classes(model, embeddings, truth, size, weights)
 
 
-def of_all_classes(model: Any, embeddings: Any, truth: Array, size: int) -> Weights:
+def of_all_classes(model: Any, embeddings: Any, truth: Array, size: int, weights: Array | None = None) -> Weights:
     """Weights of all k logits from a linear classifier of scikit-learn; a class that the rows lack lies far below."""
     classes = np.unique(truth)
     weight, bias = np.zeros((size, embeddings.shape[1])), np.zeros(size)
@@ -152,7 +163,7 @@ def of_all_classes(model: Any, embeddings: Any, truth: Array, size: int) -> Weig
         return weight, np.where(np.arange(size) == classes[0], 0.0, -ABSENT)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        model.fit(embeddings, truth)
+        model.fit(embeddings, truth, sample_weight=weights)
     if len(classes) == 2:  # one row of sigmoid weights → two of softmax
         weight[classes] = np.concatenate([-model.coef_, model.coef_]) / 2
         bias[classes] = np.concatenate([-model.intercept_, model.intercept_]) / 2

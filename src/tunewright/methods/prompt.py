@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,6 +44,11 @@ class PromptedEncoder(Encoder):
         bias = functional.pad((1 - mask) * -1e4, (length, 0)).view(rows, 1, 1, tokens)
         flat = through(self.layers, flat, bias, self.recompute)
         return flat.view(rows, tokens, self.width)[:, length:], mask
+
+
+def rebuilt(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:
+    """The encoder with a prompt, into which a bundle's tensors fit."""
+    return PromptedEncoder(encoder, torch.empty_like(tensors["prompt"]))
 
 
 def embedded(encoder: Encoder, input_ids: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from tunewright.core.errors import DamagedBundle
 from tunewright.core.types import Array, Ragged, Windows
 from tunewright.modalities._lookup import Lookup
 from tunewright.modalities._ngrams import CUTS, KEPT, Cuts, hashes, values
+from tunewright.modalities._pii import masked
 from tunewright.modalities._strings import encodable, half_pair, no_text
 
 SEPARATOR = "\n"
@@ -38,12 +39,14 @@ class Ngrams:
     vocabulary : uint64 (v,), rising: hashes of the n-grams, see ``_ngrams.py``
     idf : float32 (v,), inverse document frequency
     apart : n-grams of one input column are others than those of the next; else a row's texts are joined
+    mask : kinds of personal data that are read as a token, see ``_pii.py``
     """
 
     vocabulary: NDArray[np.uint64]
     idf: NDArray[np.float32]
     cuts: Cuts = CUTS
     apart: bool = True
+    mask: tuple[str, ...] = ()
     lookup: Lookup = field(init=False, repr=False)
     words: NDArray[np.bool_] = field(init=False, repr=False)
     """Which of the vocabulary are of words."""
@@ -56,12 +59,20 @@ class Ngrams:
         object.__setattr__(self, "words", _of_words(self.vocabulary))
 
     @classmethod
-    def learn(cls, columns: Sequence[Sequence[Any]], most: int = 2**17, cuts: Cuts = CUTS, apart: bool = True) -> Self:
+    def learn(
+        cls,
+        columns: Sequence[Sequence[Any]],
+        most: int = 2**17,
+        cuts: Cuts = CUTS,
+        apart: bool = True,
+        mask: tuple[str, ...] = (),
+    ) -> Self:
         """The vocabulary of n rows: the ``most`` commonest n-grams; those of characters that one row has are left out.
 
         The inverse document frequency of an n-gram that occurs in df rows is ln((1 + n) / (1 + df)) + 1, as in
         scikit-learn.
         """
+        columns = masked(columns, mask)
         blank = cls(np.zeros(0, np.uint64), np.zeros(0, np.float32), cuts, apart)
         every, times = _counted(blank.hashes(columns))
         wanted = every[(times > 1) | _of_words(every)]
@@ -70,7 +81,7 @@ class Ngrams:
         kept = np.flatnonzero((frequency > 1) | _of_words(wanted))
         kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[:most]])
         idf = np.log((1 + seen.rows) / (1 + frequency[kept])) + 1
-        return cls(wanted[kept], idf.astype(np.float32), cuts, apart)
+        return cls(wanted[kept], idf.astype(np.float32), cuts, apart, mask)
 
     @classmethod
     def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:
@@ -85,7 +96,7 @@ class Ngrams:
         if len(vocabulary) != len(idf) or (vocabulary[1:] <= vocabulary[:-1]).any():
             raise DamagedBundle(f"{folder}: vocabulary.npy and idf.npy do not belong together", REMEDY)
         cuts = settings["cuts"] | {name: tuple(settings["cuts"][name]) for name in ("words", "characters")}
-        return cls(vocabulary, idf, Cuts(**cuts), settings["apart"])
+        return cls(vocabulary, idf, Cuts(**cuts), settings["apart"], tuple(settings.get("mask", ())))
 
     def save(self, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,10 +154,15 @@ class Ngrams:
 
     def _settings(self) -> dict[str, Any]:
         cuts = asdict(self.cuts) | {"words": list(self.cuts.words), "characters": list(self.cuts.characters)}
-        return {"cuts": cuts, "apart": self.apart}
+        return {"cuts": cuts, "apart": self.apart} | ({"mask": list(self.mask)} if self.mask else {})
+
+    def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The columns as the model reads them: with personal data masked."""
+        return masked(columns, self.mask)
 
     def _texts(self, columns: Sequence[Sequence[Any]]) -> tuple[Sequence[str], int]:
         """The texts of all rows, row by row, and how many of them a row has."""
+        columns = self.as_read(columns)
         if len(columns) == 1:
             return columns[0], 1
         rows = [["" if cell is None else cell for cell in row] for row in zip(*columns, strict=True)]

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Ragged, Windows
+from tunewright.modalities._pii import masked
 from tunewright.modalities._strings import encodable, half_pair, no_text
 
 
@@ -22,6 +23,7 @@ class Text:
     max_tokens : longest window, with its special tokens
     prefix : text put before every row, such as ``query: `` for E5
     separator : what stands between the texts of several columns
+    mask : kinds of personal data that are read as a token, see ``_pii.py``; offsets count in the text as it is read
     """
 
     tokenizer: Tokenizer
@@ -29,6 +31,7 @@ class Text:
     pad_id: int = 0
     prefix: str = ""
     separator: str = "\n"
+    mask: tuple[str, ...] = ()
     head: tuple[int, ...] = field(init=False)
     """Ids that start every window: special tokens, then those of the prefix."""
     tail: tuple[int, ...] = field(init=False)
@@ -57,12 +60,18 @@ class Text:
 
     @classmethod
     def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), **settings)
+        more = {"mask": tuple(settings.get("mask", ()))}
+        return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), **{**settings, **more})
 
     def save(self, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        return {name: getattr(self, name) for name in ("max_tokens", "pad_id", "prefix", "separator")}
+        settings = {name: getattr(self, name) for name in ("max_tokens", "pad_id", "prefix", "separator")}
+        return settings | ({"mask": list(self.mask)} if self.mask else {})
+
+    def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The columns as the model reads them: with personal data masked."""
+        return masked(columns, self.mask)
 
     def windows(self, columns: Sequence[Sequence[Any]]) -> Windows:
         """columns: one list of n strings per input column.
@@ -74,6 +83,7 @@ class Text:
         TunewrightError
             A value is no string, or holds half of a surrogate pair; its row is named.
         """
+        columns = self.as_read(columns)
         texts = (
             columns[0]
             if len(columns) == 1
@@ -112,7 +122,7 @@ class Text:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as one window would hold them, special tokens and prefix included."""
         around = len(self.head) + len(self.tail)
-        return [around + len(one.ids) - self._prefix_length(one.ids) for one in self._encode(texts)]
+        return [around + len(one.ids) - self._prefix_length(one.ids) for one in self._encode(self.as_read([texts])[0])]
 
     def _prefix_ids(self) -> tuple[int, ...]:
         # The space that ends a prefix belongs to the word after it in SentencePiece, to nothing in WordPiece.

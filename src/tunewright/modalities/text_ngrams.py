@@ -29,6 +29,10 @@ class TextNgrams:
     def save(self, folder: Path) -> dict[str, Any]:
         return {"text": self.text.save(folder), "ngrams": self.ngrams.save(folder)}
 
+    def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The columns as the model reads them: with personal data masked."""
+        return self.text.as_read(columns)
+
     def windows(self, columns: Sequence[Sequence[Any]]) -> Windows:
         """columns: one list of n strings per input column; ``cost`` and ``spans`` are those of the tokens."""
         windows = self.text.windows(columns)

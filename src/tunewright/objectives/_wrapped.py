@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task
 from tunewright.kinds._several import SEVERAL, named_kind
 from tunewright.objectives._parts import named
-from tunewright.train.step import Step, plain
+from tunewright.train.step import Piece, Step, plain
 
 if TYPE_CHECKING:
     from tunewright.train.context import Context
@@ -74,8 +75,20 @@ def paired(task: Task) -> bool:
     return any(getattr(plugins.load("objectives", name), "PAIRS", False) for name in on)
 
 
-def wrapped(context: Context, model: nn.Module) -> Step:
-    """The step of a course: the first objective of the task lies outermost, so it is the first to see the rows.
+class Stateful(Protocol):
+    """A step that changes after each step of the optimiser; ``carried`` are the tensors that a checkpoint must hold."""
+
+    carried: Mapping[str, Tensor]
+
+    def __call__(self, model: nn.Module, piece: Piece) -> Tensor: ...
+
+    def after_step(self, made: int, planned: int) -> None: ...
+
+
+def wrapped(context: Context, model: nn.Module) -> tuple[Step, list[Stateful]]:
+    """The step of a course, and those objectives in it that have a state.
+
+    The first objective of the task lies outermost, so it is the first to see the rows.
 
     Raises
     ------
@@ -89,8 +102,10 @@ def wrapped(context: Context, model: nn.Module) -> Step:
                 f"(method {context.task.fit.method!r}, backbone {context.task.fit.backbone!r})",
                 f"leave objectives.{objective} out, or use --method full",
             )
-    step = plain
+    step: Step = plain
+    states: list[Stateful] = []
     for name, strength in reversed(context.task.objectives.items()):
         if strength:
             step = plugins.load("objectives", name).wrap(step, strength, context)
-    return step
+            states += [cast(Stateful, step)] if hasattr(step, "carried") else []
+    return step, states

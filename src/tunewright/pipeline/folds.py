@@ -20,7 +20,7 @@ from tunewright.core.share import within
 from tunewright.core.task import Task
 from tunewright.core.types import Finding
 from tunewright.data.folds import Fold, folds
-from tunewright.data.rows import Rows
+from tunewright.data.rows import JOINT, Rows
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.parts import Parts, language_of, positions
 
@@ -172,9 +172,20 @@ def crossed(task: Task, parts: Parts, run: Run) -> Crossed | None:
     return Crossed(rows, target.name, judged, found, count, parts.judged_on != "test")
 
 
+def groups_of(rows: Rows, task: Task) -> list[str]:
+    """The group of each row: its values of all columns that the task names; none where it names none."""
+    columns = [rows.dataset.values(name) for name in task.audit.groups]
+    return [JOINT.join("" if one is None else str(one) for one in row) for row in zip(*columns, strict=True)]
+
+
+def adds_rows(task: Task) -> bool:
+    """Whether the training part gets rows that were not read; they stand in no pool."""
+    return task.fairness.augment or bool(task.fit.typos)
+
+
 def pool_of(task: Task, parts: Parts) -> Pool | None:
     """Where the training and the validation part stand among the rows of the folds, if both were cut from them."""
-    if not task.split.folds or len(parts.pool) == len(parts.train):
+    if not task.split.folds or len(parts.pool) == len(parts.train) or adds_rows(task):
         return None
     rest, part = positions(parts.pool, task.split.validation, task)
     return _pool(parts.pool, task.targets[0].name, rest, part)
@@ -192,10 +203,13 @@ def _contexts(task: Task, rows: Rows, run: Run) -> Callable[[int, Fold], Context
         rest, part = positions(rows.take(fold.learn), task.split.validation, task)
         own = {"train": fold.learn[rest], "validation": fold.learn[part], "held_out": fold.judge}
         taken = {name: rows.take(index) for name, index in own.items()}
-        encoded = {name: Part(one.inputs, one.targets[target.name]) for name, one in taken.items()}
+        encoded = {
+            name: Part(one.inputs, one.targets[target.name], groups_of(one, task)) for name, one in taken.items()
+        }
         context = prepare(task, target, encoded, language, run)
         context.chosen, context.branch = chosen, f"fold{number}-"
-        context.pool = _pool(rows, target.name, own["train"], own["validation"])
+        if not adds_rows(task):
+            context.pool = _pool(rows, target.name, own["train"], own["validation"])
         return context
 
     return make

@@ -1,9 +1,10 @@
-"""A loaded bundle, judged on labelled rows."""
+"""A model, judged on rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from tunewright.data.check import check_labelled
 from tunewright.data.dataset import read
 from tunewright.data.issues import stop_if_needed
 from tunewright.data.rows import Rows, columns_of, empty_labels, rows_of
+from tunewright.pipeline.explainers import by_gradients
 from tunewright.pipeline.folds import Crossed
+from tunewright.pipeline.models import Bundle, Model
 from tunewright.pipeline.parts import language_of
 from tunewright.pipeline.tasks import Source, plain_data, task_of
 from tunewright.runtime.predictor import Predictor, load
@@ -41,9 +44,10 @@ def judge(
     folds : what cross-validation answered
     """
     logits = predictor.logits(rows.inputs) if logits is None else logits
+    model = Bundle(predictor)
     findings: list[Finding] = []
     for target in predictor.kinds:
-        context = context_of(predictor, task, rows, target, logits=logits[target], leaked=leaked, train=train)
+        context = context_of(model, task, rows, target, logits=logits[target], leaked=leaked, train=train)
         name = target if len(predictor.kinds) > 1 else ""
         asked = audit.asked_by(task.gates, context.kind)
         found = [*audit.audit(context), *(audit.audit(context, only=asked) if asked else ())]
@@ -52,7 +56,7 @@ def judge(
 
 
 def context_of(
-    predictor: Predictor,
+    model: Model,
     task: Task,
     rows: Rows,
     target: str,
@@ -61,39 +65,46 @@ def context_of(
     leaked: Any = None,
     train: Rows | None = None,
 ) -> audit.Context:
-    """What audits may use to judge a loaded bundle on the rows that have a truth for the target.
+    """What audits may use to judge a model on the rows that have a truth for the target; on all, where none has.
 
-    logits : what the bundle gave for all rows
+    task : its columns are those of the rows; where these lack the target's, they are read without it
+    logits : what the model gave for all rows
     """
-    kind = predictor.kinds[target]
-    known = np.flatnonzero(~empty_labels(rows, target))
+    kind, labelled = model.kinds[target], target in rows.targets
+    known = np.flatnonzero(~empty_labels(rows, target)) if labelled else np.arange(len(rows))
     if len(known) < len(rows):
         rows, logits = rows.take(known), logits[known]
         leaked = None if leaked is None else leaked[known]
     others = further_columns(rows, task)
-
-    def ask(columns: audit.Columns) -> Any:
-        values = [list(columns[name]) for name in predictor.manifest.inputs]
-        return predictor.logits_of(values, [target])[target]
-
     return audit.Context(
         kind=kind,
         logits=logits,
-        truth=kind.encode(rows.targets[target]),
+        truth=kind.encode(rows.targets[target]) if labelled else None,
         inputs=rows.inputs,
         others=others,
         groups={name: others[name] for name in task.audit.groups if name in others},
         place=rows.dataset.place,
         seed=task.seed,
         leaked=leaked,
-        train=_training(kind, train, target, task) if train is not None else None,
-        predictor=predictor,
-        ask=ask,
-        embed=predictor.embed if "embed" in predictor.manifest.parts else None,
-        folder=predictor.folder,
+        train=_training(kind, train, target, task) if train is not None and target in train.targets else None,
+        predictor=model.predictor,
+        ask=lambda columns: model.ask(columns, target),
+        embed=model.embed,
+        folder=model.folder,
         task=task,
         language=language_of(task, rows),
+        scores=model.scores,
+        strange=strange_rows(task),
+        gradients=partial(by_gradients, model.folder) if model.folder is not None else None,
     )
+
+
+def strange_rows(task: Task) -> dict[str, list[Any]] | None:
+    """Column → the values of the rows that ``audit.strange`` names, which belong to no label."""
+    if not task.audit.strange:
+        return None
+    found = read(task.audit.strange, plain_data(task), list(task.inputs))
+    return {name: ["" if value is None else value for value in found.values(name)] for name in task.inputs}
 
 
 def further_columns(rows: Rows, task: Task) -> dict[str, list[Any]]:
@@ -154,6 +165,7 @@ def labelled(
             "inputs": {**(inputs or {}), **task.inputs},
         }
     )
-    rows = rows_of(read(source, task.data, columns_of(task, split=False)), task)
+    columns = columns_of(task, split=False, groups=False)
+    rows = rows_of(read(source, task.data, columns, optional=task.audit.groups), task)
     stop_if_needed(check_labelled(rows, task))
     return task, rows

@@ -25,8 +25,8 @@ from tunewright.core.types import Finding, Kind
 from tunewright.data.rows import Rows
 from tunewright.data.units import STRATIFIED
 from tunewright.pipeline.extras import training
-from tunewright.pipeline.folds import CROSS, Crossed, check_folds, crossed, pool_of
-from tunewright.pipeline.judge import judge
+from tunewright.pipeline.folds import CROSS, Crossed, check_folds, crossed, groups_of, pool_of
+from tunewright.pipeline.judge import judge, strange_rows
 from tunewright.pipeline.parts import Parts, language_of, long_rows, read_parts
 from tunewright.pipeline.tasks import Source, describe, portable
 from tunewright.pipeline.watch import watching
@@ -84,8 +84,9 @@ def fit(
         train, text=text, label=label, target=target, test=test, kind=kind, task=task, settings=settings
     )
     out = Path(out)
-    audit.check_gates(resolved.gates, kinds_of(resolved))
+    audit.check_gates(resolved.gates, kinds_of(resolved), resolved.audit.groups)
     check_folds(resolved)
+    strange_rows(resolved)  # read now, since a file that is missing would be missed only after the training
     begun = start(out, resolved.fit.minutes, force=force, listener=listener, continues=True)
     with begun as run, watching(run, resolved):
         run.log("settings", settings={name: [value, sources[name]] for name, value in settings_of(resolved).items()})
@@ -165,7 +166,7 @@ def context_of(
 
     held_out = parts.test if held_out is None else held_out
     three = {"train": parts.train, "validation": parts.validation, "held_out": held_out}
-    encoded = {name: Part(rows.inputs, _truth(rows)) for name, rows in three.items()}
+    encoded = {name: Part(rows.inputs, _truth(rows), groups_of(rows, task)) for name, rows in three.items()}
     return prepare(task, together(task.targets), encoded, language_of(task, parts.train), run, heard)
 
 
@@ -198,7 +199,7 @@ def judge_and_release(
         run.log("folds", say=folds.said(findings, predictor.kind.headline))
         manifest = _with_folds(manifest, folds, findings)
     told = {"seconds": round(run.elapsed, 3), "peak_rss_bytes": peak_rss_bytes(), **_circumstances()}
-    manifest = replace(manifest, metrics=_metrics(findings), run=manifest.run | told)
+    manifest = replace(manifest, metrics=metrics_of(findings), run=manifest.run | told)
     training = report.curves(read_journal(run.journal.path), run.work.name)
     language = "zh" if language_of(task, parts.train) == "zh" else "en"
     record = report.record(vars(manifest), findings, parts.issues, training=training, language=language)
@@ -252,7 +253,7 @@ def _counts(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _metrics(findings: Sequence[Finding]) -> dict[str, Any]:
+def metrics_of(findings: Sequence[Finding]) -> dict[str, Any]:
     """The findings on all rows that are metrics of the kind, by name."""
     return {
         one.name: {"value": one.value, "low": one.low, "high": one.high, "n": one.n}

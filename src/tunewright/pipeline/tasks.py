@@ -11,6 +11,7 @@ from tunewright.core.bundle import Manifest
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.sections import Data
 from tunewright.core.task import Sources, Task, read_task
+from tunewright.runtime.review import has_scores
 
 Source = Any
 """A path, a pandas or polars frame, or a mapping of lists."""
@@ -54,11 +55,19 @@ def describe(
     for one in resolved.targets:
         if not (one.column or one.columns):
             raise TunewrightError(f"target {one.name!r} names no column", "write its column in the task")
-        plugins.load("kinds", one.kind)
+    _check_review(resolved)
     methods = ("auto", *plugins.names("methods"))  # by name only: loading one takes torch, and this is asked at once
     if resolved.fit.method not in methods:
         raise TunewrightError(f"there is no method {resolved.fit.method!r}", nearest(resolved.fit.method, methods))
     return resolved, sources
+
+
+def _check_review(task: Task) -> None:
+    """A score under which a person looks is for kinds whose answers have one."""
+    kinds = [plugins.load("kinds", one.kind) for one in task.targets]
+    if task.review.below and not any(has_scores(kind.answer) for kind in kinds):
+        problem = f"review.below = {task.review.below:g}: no target's answers have a score"
+        raise TunewrightError(problem, "set it to 0, and name inputs in review.slices")
 
 
 def _target(text: str) -> dict[str, str]:
@@ -76,6 +85,7 @@ def portable(task: Task) -> dict[str, Any]:
     """The task as JSON values, without what only holds on the machine it was fitted on: paths and the name."""
     record = task.model_dump(mode="json")
     record["data"] = record["data"] | {"train": "", "test": "", "validation": ""}
+    record["audit"] = record["audit"] | {"strange": ""}
     record["fit"] = record["fit"] | {"watch": "", "threads": 0, "workers": 1}
     if Path(task.fit.backbone).is_dir():
         record["fit"]["backbone"] = Path(task.fit.backbone).name

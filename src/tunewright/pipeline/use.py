@@ -23,6 +23,7 @@ def predict(
     source: Source,
     *,
     top: int = 0,
+    error: float | None = None,
     prefix: str = "",
     options: Mapping[str, Any] | None = None,
     name: str = "",
@@ -32,6 +33,7 @@ def predict(
     Of several targets the columns bear the names: ``prediction_NAME``, ``score_NAME``.
 
     top : how many candidates each answer lists
+    error : rate at which sets of labels may miss the true one; default: what the task says
     prefix : put before the names of the added columns
     options : how to read the rows, as in ``[data]`` of a task; default: with the names and the layout of the training
         rows
@@ -43,12 +45,13 @@ def predict(
         An input column is missing, or the rows have a column of an answer's name already.
     """
     predictor = load(folder)
-    inputs = predictor.manifest.inputs
+    inputs, kinds = predictor.manifest.inputs, predictor.kinds_at(error)
     data = plain_data(task_of(predictor.manifest)).model_copy(update=dict(options or {}))
     schema: dict[str, Any] = {}
     for chunk in stream(source, data, columns=list(inputs), name=name):
         cells = {column: _values(chunk[column], modality) for column, modality in inputs.items()}
-        answers = columns_of(predictor.kinds, predictor.answers(cells, top))
+        found = predictor.answers(cells, top, error=error)
+        answers = columns_of(kinds, found, reviewed=predictor.rules is not None)
         yield chunk.with_columns(_added(chunk, {prefix + one: values for one, values in answers.items()}, schema))
 
 
@@ -84,6 +87,7 @@ def show(folder: str | Path) -> dict[str, Any]:
         "metrics": manifest.metrics,
         "fit": {key: manifest.run.get(key) for key in ("seconds", "peak_rss_bytes", "seed", "interrupted", "rungs")},
         "data": manifest.data,
+        "compressed": manifest.run.get("compressed"),
         "cross_validation": manifest.run.get("cross_validation"),
     }
 

@@ -1,7 +1,15 @@
 """The report: a folder's ``report.html``, ``report.json`` and ``card.md``, all from one record and its findings."""
 
 from tunewright.report.curves import curves
-from tunewright.report.files import folds_file, rows_files, write, write_lines, write_report, write_rows
+from tunewright.report.files import (
+    folds_file,
+    rows_files,
+    write,
+    write_lines,
+    write_report,
+    write_rows,
+    write_rows_inside,
+)
 from tunewright.report.html import sentence
 from tunewright.report.record import record
 
@@ -15,4 +23,5 @@ __all__ = [
     "write_lines",
     "write_report",
     "write_rows",
+    "write_rows_inside",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 from rich.text import Text
@@ -13,6 +14,9 @@ from tunewright.report.html import both, environment
 from tunewright.report.words import Pair
 from tunewright.runtime.explain import Explanation
 from tunewright.runtime.pieces import Piece, segments
+
+Near = Mapping[str, Any]
+"""A training row: ``place``, ``similarity``, ``texts`` by column and ``labels`` by target."""
 
 SHADES = ((0.66, "bold reverse {}"), (0.33, "bold {}"), (0.1, "{}"))
 """From which share of the strongest weight a piece is coloured how, in a terminal."""
@@ -28,6 +32,19 @@ ZH = {
         "LIME：在线性近似中，一个片段给标签的对数几率增加多少"
     ),
     "lime: what a piece adds to the number, in a linear picture of it": "LIME：在线性近似中，一个片段给数值增加多少",
+    "shap: a piece's share of the log-odds of the label (Owen values: neighbours are halved in turn)": (
+        "SHAP：一个片段在标签对数几率中所占的份额（Owen 值：相邻片段逐次对半分开）"
+    ),
+    "shap: a piece's share of the number (Owen values: neighbours are halved in turn)": (
+        "SHAP：一个片段在数值中所占的份额（Owen 值：相邻片段逐次对半分开）"
+    ),
+    "ig: what a piece adds to the log-odds of the label on the way from blank tokens (integrated gradients)": (
+        "积分梯度：从空白词元走到原文，一个片段给标签的对数几率增加多少"
+    ),
+    "ig: what a piece adds to the number on the way from blank tokens (integrated gradients)": (
+        "积分梯度：从空白词元走到原文，一个片段给数值增加多少"
+    ),
+    "without any words it is {}, to which the weights are added": "没有任何词时为 {}，各权重加在其上",
 }
 
 
@@ -36,15 +53,19 @@ def notes(one: Explanation) -> list[str]:
     what = "the log-odds of the label" if one.label is not None else "the number"
     rest = "them" if one.label is not None else "it"
     loses = "lose" if one.label is not None else "loses"
-    told = [
-        f"occlusion: what {what} {loses} when a piece is left out"
-        if one.method == "occlusion"
-        else f"{one.method}: what a piece adds to {what}, in a linear picture of {rest}"
-    ]
+    meaning = {
+        "occlusion": f"what {what} {loses} when a piece is left out",
+        "lime": f"what a piece adds to {what}, in a linear picture of {rest}",
+        "shap": f"a piece's share of {what} (Owen values: neighbours are halved in turn)",
+        "ig": f"what a piece adds to {what} on the way from blank tokens (integrated gradients)",
+    }
+    told = [f"{one.method}: {meaning[one.method]}"]
     if one.words > len(one.pieces):
         told.append(f"{one.words} words stand in {len(one.pieces)} pieces: neighbours are left out together")
     if one.r2 is not None:
         told.append(f"a sum of weights describes {max(one.r2, 0) * 100:.0f} % of how the answers differ (R²)")
+    if one.base is not None:
+        told.append(f"without any words it is {one.base:.3f}, to which the weights are added")
     return told
 
 
@@ -53,11 +74,12 @@ def strongest(one: Explanation) -> list[Piece]:
     return sorted(one.pieces, key=lambda piece: -abs(piece.weight))
 
 
-def page(name: str, texts: Mapping[str, str], found: Sequence[Explanation]) -> str:
+def page(name: str, texts: Mapping[str, str], found: Sequence[Explanation], near: Sequence[Near] = ()) -> str:
     """The page as HTML, without network or script.
 
     name : of the bundle
     texts : input column → the text
+    near : the training rows that are most like it: ``place``, ``similarity``, ``texts`` and ``labels`` of each
     """
     return (
         environment()
@@ -70,13 +92,18 @@ def page(name: str, texts: Mapping[str, str], found: Sequence[Explanation]) -> s
             marked=lambda one, column: _marked(one, column, texts[column]),
             notes=lambda one: [_note(text) for text in notes(one)],
             rows=lambda one: [(piece.text, piece.weight) for piece in strongest(one)],
+            near=_rows_near(near),
+            near_columns=("similarity", *_headings_near(near)),
             translate=_heading,
         )
     )
 
 
-def terminal(texts: Mapping[str, str], found: Sequence[Explanation], top: int) -> Iterator[Text]:
-    """Lines for a terminal: of each explanation the answer, the coloured text, and the ``top`` strongest pieces."""
+def terminal(
+    texts: Mapping[str, str], found: Sequence[Explanation], top: int, near: Sequence[Near] = ()
+) -> Iterator[Text]:
+    """Lines for a terminal: of each explanation the answer, the coloured text, and the ``top`` strongest pieces; then
+    the nearest training rows."""
     for one in found:
         answer = f"{one.score:.4g}" if one.label is None else f"{one.label}  {one.score:.4f}"
         yield Text.assemble((one.target, "dim"), "  ", (answer, "bold"))
@@ -87,6 +114,12 @@ def terminal(texts: Mapping[str, str], found: Sequence[Explanation], top: int) -
             yield Text.assemble(f"  {piece.weight:+9.3f}  ", (f"{piece.text:<{width}}", _style(one, piece)))
         for text in notes(one):
             yield Text(f"  {text}", "dim")
+    if near:
+        yield Text("nearest training rows", "dim")
+    for similarity, *cells in _rows_near(near):
+        yield Text.assemble(
+            f"  {similarity:6.3f}  ", *[part for cell in cells for part in ("–" if cell is None else str(cell), "  ")]
+        )
 
 
 def _coloured(one: Explanation, column: str, text: str) -> Text:
@@ -130,5 +163,25 @@ def _note(text: str) -> Markup:
     return both((text, words.translate(text, ZH)))
 
 
+def _headings_near(near: Sequence[Near]) -> list[str]:
+    first = near[0] if near else {"labels": {}, "texts": {}}
+    return [*first["labels"], *first["texts"], "place"]
+
+
+def _rows_near(near: Sequence[Near]) -> list[list[Any]]:
+    """Similarity, the labels, the texts on one line, the place."""
+    return [
+        [
+            one["similarity"],
+            *(" | ".join(map(str, value)) if isinstance(value, list) else value for value in one["labels"].values()),
+            *(" ".join(str(text or "").split()) for text in one["texts"].values()),
+            one["place"],
+        ]
+        for one in near
+    ]
+
+
 def _heading(column: str) -> Pair:
-    return {"piece": ("Piece", "片段"), "weight": ("Weight", "权重")}[column]
+    known = {"piece": ("Piece", "片段"), "weight": ("Weight", "权重")}
+    known |= {"similarity": ("Similarity", "相似度"), "place": ("Place", "位置")}
+    return known.get(column, (column, column))

@@ -54,6 +54,17 @@ def write_rows(out: Path, findings: Sequence[Finding]) -> list[Path]:
     return [page, lines]
 
 
+def write_rows_inside(folder: Path, name: str, findings: Sequence[Finding]) -> None:
+    """Write the private exhibits into the folder of a report that ships with no bundle: ``rows.html``, ``rows.jsonl``.
+
+    name : what the page is headed by
+    """
+    shown = _private(findings)
+    _write(folder / "rows.jsonl", "".join(_lines(shown)))
+    if shown:
+        _write(folder / "rows.html", html.rows_page(name, shown))
+
+
 def write_lines(path: Path, findings: Sequence[Finding]) -> None:
     """Write the rows of the private exhibits as lines of JSON; an empty file where there are none."""
     _write(path, "".join(_lines(_private(findings))))

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tunewright.audit import next_step
+from tunewright.audit import alarms, next_step
 from tunewright.core.types import Exhibit, Finding
 from tunewright.report import words
 from tunewright.report.curves import traces
@@ -31,6 +31,7 @@ def page(record: Mapping[str, Any], findings: Sequence[Finding]) -> str:
         record=record,
         first=_first_screen(record, findings),
         gates=gate_rows(findings),
+        alarms=alarm_rows(findings),
         sections=sections(findings),
         facts=_facts(record),
         folded=FOLDED,
@@ -54,7 +55,7 @@ def environment() -> Environment:
     )
     made.globals |= {"say": say, "both": both, "plot": plot, "measured": _measured, "style": partial(_style, made)}
     made.globals |= {"number": number, "figure": figure, "span": words.span, "cell": cell}
-    made.globals |= {"numeric": numeric, "breaking": breaking, "traces": traces}
+    made.globals |= {"numeric": numeric, "breaking": breaking, "traces": traces, "outcome": _outcome}
     return made
 
 
@@ -113,6 +114,16 @@ def gate_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return sorted(gated, key=lambda row: bool(row["finding"].passed))
 
 
+def alarm_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One row per finding that looks wrong although no gate is on it."""
+    own = {(section.name, section.target): section for section in sections(findings)}
+    return [
+        {"alarm": one, "name": section.of_target(section.metric(one.finding.metric)), "section": section}
+        for one in alarms(findings)
+        for section in (own[one.finding.audit, one.finding.target],)
+    ]
+
+
 def limits(finding: Finding) -> list[float]:
     """The numbers in a finding's limit."""
     return [float(part.split()[-1]) for part in finding.limit.split(", ")] if finding.limit else []
@@ -123,6 +134,18 @@ def _measured(finding: Finding) -> Markup:
     if finding.metric.startswith(words.UNBOUNDED):
         return Markup("")
     return interval(finding.value, finding.low, finding.high, limits(finding))
+
+
+def _outcome(section: Section) -> Markup:
+    """What the contents say of a section beside its name: a missed gate, a held one, or nothing measured."""
+    gated = [one.passed for one in section.findings if one.passed is not None]
+    if gated:
+        said, name = ("holds", "holds") if all(gated) else ("missed", "missed")
+    elif all(one.value is None for one in section.findings):
+        said, name = "not run", "silent"
+    else:
+        return Markup("")
+    return Markup('<span class="badge {}">{}</span>').format(name, say(said))
 
 
 def _style(made: Environment) -> Markup:
@@ -136,14 +159,25 @@ def _first_screen(record: Mapping[str, Any], findings: Sequence[Finding]) -> dic
     heads = headline(findings)
     silent = sum(finding.value is None for finding in findings)
     return {
-        "state": "Compared" if record.get("compared") else state(record["verdict"]),
-        "verdict": COMPARED if record.get("compared") else verdict(record["verdict"]),
+        **stamped(record),
         "sentence": _unbroken(in_a_sentence(heads)),
         "next": _next(findings),
         "baseline": _baseline(findings),
         "silent": f"{silent} measurements have no value; the sections below say why." if silent else "",
         "tiles": [(words.of_target(words.metric(finding.metric), finding.target), finding) for finding in heads],
     }
+
+
+def stamped(record: Mapping[str, Any]) -> dict[str, str]:
+    """The stamp and its sentence: nothing is released where bundles are compared, or a model is audited."""
+    told = record["verdict"]
+    if record.get("compared"):
+        return {"state": "Compared", "verdict": COMPARED}
+    if record.get("audited") and told["gates"]:
+        missed = f"{len(told['missed'])} of {told['gates']} gates missed."
+        holds = not told["missed"]
+        return {"state": "Passed" if holds else "Missed", "verdict": verdict(told) if holds else missed}
+    return {"state": state(told), "verdict": verdict(told)}
 
 
 def sentence(findings: Sequence[Finding]) -> Pair:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewright.audit import alarms
 from tunewright.core.types import Exhibit, Finding
 
 FORMAT = 1
@@ -24,8 +25,7 @@ def record(
 
     Parameters
     ----------
-    about : as a bundle's manifest: name, inputs, targets, backbone, method, task, data; intended_use and limits
-        where they are known
+    about : as a bundle's manifest: name, inputs, targets, backbone, method, task, data
     findings : judged ones
     issues : what ``check`` found, as mappings or dataclasses
     run : facts of the run: ``sources`` of the settings, ``rungs`` that were tried, seconds, peak_rss_bytes, notes
@@ -39,12 +39,13 @@ def record(
         "language": language,
         "verdict": _verdict(findings),
         "findings": [finding.record() for finding in findings],
+        "alarms": [one.record() for one in alarms(findings)],
         "data": about.get("data", {}),
         "seed": task.get("seed"),
         "inputs": about.get("inputs", {}),
         "targets": [{key: one.get(key) for key in ("name", "kind", "labels")} for one in about.get("targets", ())],
-        "intended_use": about.get("intended_use", ""),
-        "limits": about.get("limits", ""),
+        "card": task.get("card") or {},
+        "review": task.get("review") or {},
         "method": about.get("method", {}),
         "rungs": [_rung(rung) for rung in run.pop("rungs", [])],
         "training": list(training),

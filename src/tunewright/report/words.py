@@ -33,15 +33,29 @@ METRICS: dict[str, Pair] = {
 
 AUDITS: dict[str, str] = {
     "accuracy": "准确性",
+    "attack": "攻击",
     "calibration": "校准",
     "classes": "各类别",
+    "clusters": "簇",
     "compare": "对比",
+    "compress": "压缩",
     "confusion": "混淆",
+    "counterfactual": "身份词替换",
     "coverage": "覆盖率",
     "explanations": "解释",
+    "fairness": "公平性",
     "folds": "交叉验证",
+    "invariance": "行为测试",
     "mistakes": "高分错误",
+    "leakage": "泄漏",
+    "membership": "成员推断",
+    "pii": "个人信息",
     "residuals": "残差",
+    "review": "人工复核",
+    "robustness": "稳健性",
+    "size": "大小",
+    "slices": "数据片",
+    "speed": "速度",
 }
 
 CHINESE: dict[str, str] = {
@@ -54,6 +68,8 @@ CHINESE: dict[str, str] = {
     "No gate is set, so nothing could be refused.": "未设置门槛，因此没有可以拒绝的依据。",
     "{} measurements have no value; the sections below say why.": "有 {} 项测量没有结果，原因见下文各节。",
     "Gates": "门槛",
+    "Contents": "目录",
+    "not run": "未运行",
     "the limit lies inside the interval: judge on more test rows before changing the model": (
         "该要求落在区间之内：先用更多测试数据评估，再考虑改动模型"
     ),
@@ -70,6 +86,8 @@ CHINESE: dict[str, str] = {
     "holds": "达标",
     "missed": "未达标",
     "Next step": "下一步",
+    "Looks wrong, though no gate asks for it": "看起来不对，尽管没有相应的门槛",
+    "What it may mean": "可能的含义",
     "What was measured": "测量内容",
     "How to read it": "如何解读",
     "Formula and source": "公式与出处",
@@ -140,6 +158,9 @@ CHINESE: dict[str, str] = {
     "A and B answered the same rows; B is the new one.": "A 与 B 回答了同样的行；B 是新的模型。",
     "The two bundles": "两个模型包",
     "Compared": "已对比",
+    "Passed": "已达标",
+    "Missed": "未达标",
+    "{} of {} gates missed.": "{1} 项门槛中有 {0} 项未达标。",
     "These rows hold your data. This file is not part of the bundle: keep it where the data may be.": (
         "这些行含有您的数据。此文件不属于模型包：请存放在允许存放这些数据的地方。"
     ),
@@ -167,7 +188,18 @@ CHINESE: dict[str, str] = {
     "it is not known which rows occur in training": "不知道哪些行出现在训练集中",
     "the labels of the training rows are not at hand": "没有训练数据的标签",
     "there is no model at hand to ask": "没有可调用的模型",
+    "{} is not installed → {}": "未安装 {} → {}",
     "there is no other model to compare with": "没有可供对比的另一个模型",
+    "the training rows are not at hand": "没有训练数据",
+    "there was no cross-validation": "没有做交叉验证",
+    "the model gives no vectors": "模型不给出向量",
+    "the model is no bundle at hand": "该模型不是手头的模型包",
+    "the rows have no further columns": "数据没有其他列",
+    "no column of groups is at hand": "没有分组列",
+    "the task is not known": "任务未知",
+    "the language is not known": "语言未知",
+    "the model gives labels without scores": "模型只给出标签，没有得分",
+    "the minutes were over": "时间已用完",
     "there are no rows": "没有数据行",
 }
 
@@ -181,6 +213,7 @@ PREFIXES: dict[str, Pair] = {
     "baseline.": ("Baseline {}", "基线{}"),
     "difference.": ("Difference in {}", "{}之差"),
     "p.": ("P value of {}", "{}的 p 值"),
+    "unreviewed.": ("Without review: {}", "免复核{}"),
 }
 """How names of measures begin that are made of the name of another."""
 

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from tunewright.core.bundle import Manifest
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.types import Array, Kind
 from tunewright.kinds._pooled import unknown_label
+from tunewright.runtime.explainer import Asked, Explainer
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.pieces import Cut, Piece, cut
 from tunewright.runtime.ways import WAYS
 
 MOST = 32
 """Pieces of a text, unless the caller allows more or fewer; the words of a longer one are taken together."""
-
-
-class Asked(Protocol):
-    """What is explained: anything that answers like a loaded bundle."""
-
-    manifest: Manifest
-    kinds: dict[str, Kind]
-
-    def logits_of(self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None = None) -> dict[str, Array]: ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +31,8 @@ class Explanation:
     words : how many there are; where they are more than the pieces, neighbours stand together
     asked : how many texts were answered for it
     r2 : of LIME, how well a sum of weights describes the answers
+    base : of Shapley values and gradients, what is said of no words at all: with the weights added, the log-odds of the
+        label, or the number
     """
 
     row: int
@@ -52,12 +45,13 @@ class Explanation:
     words: int
     asked: int
     r2: float | None = None
+    base: float | None = None
 
 
 def explain(
     predictor: Asked,
     inputs: Any,
-    method: str = "occlusion",
+    method: str | Explainer = "occlusion",
     *,
     target: str | None = None,
     label: str | None = None,
@@ -70,13 +64,14 @@ def explain(
     Parameters
     ----------
     inputs : strings, records (column → text), a frame, or columns (column → list)
-    method : ``occlusion`` (each piece left out alone) or ``lime`` (a linear model of random subsets)
+    method : ``occlusion`` (each piece left out alone) or ``lime`` (a linear model of random subsets),
+        or an explainer with means of its own
     target : default: the first one
     label : what to explain; default: what is predicted. Where any number of labels may be, each that is predicted, or
         the likeliest if there is none
     most : pieces of a row
     seed : of the random subsets
-    characters : most characters that all variants of a row may have; default: any number
+    characters : of the two ways with names, most characters that all variants of a row may have; default: any number
 
     Raises
     ------
@@ -84,20 +79,29 @@ def explain(
         A row has no word, a name is unknown, the target's kind has neither labels with odds nor one number, or a row
         needs more ``characters``.
     """
-    if method not in WAYS:
+    if isinstance(method, str) and method not in WAYS:
         raise TunewrightError(f"there is no way to explain named {method!r}", nearest(method, WAYS))
     if most < 1:
         raise TunewrightError(f"{most} pieces explain nothing", "allow at least 1; the default is 32")
     name = target_of(predictor.kinds, target)
     wanted = _position(predictor.kinds[name], name, label)
-    columns = as_columns(inputs, list(predictor.manifest.inputs))
+    columns = _as_read(predictor, as_columns(inputs, list(predictor.manifest.inputs)))
     found: list[Explanation] = []
     for row, values in enumerate(zip(*columns, strict=True)):
         place = f"row {row}: " if len(columns[0]) > 1 else ""
         one = cut(predictor.manifest.inputs, values, most, place)
-        told = _of_row(predictor, one, name, method, wanted, seed, characters)
+        if isinstance(method, str):
+            told = _of_row(predictor, one, name, method, wanted, seed, characters)
+        else:
+            told = _by(method, predictor, one, name, wanted, seed)
         found += [replace(each, row=row) for each in told]
     return found
+
+
+def _as_read(predictor: Asked, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """What the model reads of the columns: explained is the text in which personal data are masked."""
+    read = getattr(predictor, "as_read", None)
+    return columns if read is None else read(columns)
 
 
 def target_of(kinds: Mapping[str, Kind], target: str | None) -> str:
@@ -138,13 +142,29 @@ def _of_row(
     answers = scores(kind, logits)
     for at in _explained(kind, logits[:1]) if wanted is None else [wanted]:
         weights, r2 = way.weigh(kept, answers[:, at])
-        pieces = [
-            replace(piece, weight=weight)
-            for piece, weight in zip(one.pieces, np.asarray(weights).tolist(), strict=True)
-        ]
-        label, score = (kind.labels[at], kind.proba(logits[:1])[0, at]) if kind.labels else (None, answers[0, at])
-        measure = "log_odds" if kind.labels else "value"
-        yield Explanation(0, target, label, float(score), method, measure, pieces, one.words, len(kept), r2)
+        yield replace(_told(one, target, kind, logits[:1], at, weights), method=method, asked=len(kept), r2=r2)
+
+
+def _by(
+    explainer: Explainer, predictor: Asked, one: Cut, target: str, wanted: int | None, seed: int
+) -> Iterator[Explanation]:
+    kind = predictor.kinds[target]
+    logits = predictor.logits_of([[text] for text in one.texts], [target])[target]
+    explained = _explained(kind, logits) if wanted is None else [wanted]
+    found = explainer.weigh(predictor, one, target, explained, seed)
+    for at, weights, base in zip(explained, found.weights.T, found.base.tolist(), strict=True):
+        told = _told(one, target, kind, logits, at, weights)
+        yield replace(told, method=explainer.name, asked=found.asked + 1, base=base)
+
+
+def _told(one: Cut, target: str, kind: Kind, logits: Array, at: int, weights: Array) -> Explanation:
+    """What the weights say of label ``at``; logits (1, k) are those of the whole row."""
+    pieces = [replace(piece, weight=weight) for piece, weight in zip(one.pieces, weights.tolist(), strict=True)]
+    if kind.labels:
+        label, score, measure = kind.labels[at], kind.proba(logits)[0, at], "log_odds"
+    else:
+        label, score, measure = None, scores(kind, logits)[0, at], "value"
+    return Explanation(0, target, label, float(score), "", measure, pieces, one.words, 1)
 
 
 def _check_cost(columns: Sequence[Sequence[str]], method: str, characters: int) -> None:

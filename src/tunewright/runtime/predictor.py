@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,15 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
+from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.batches import by_cost
 from tunewright.runtime.explain import MOST, Explanation, explain
+from tunewright.runtime.explainer import Explainer
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
+from tunewright.runtime.review import Rules
+from tunewright.runtime.scope import Scope
 from tunewright.runtime.threads import available
 
 COST_BUDGET = 1024
@@ -39,11 +44,14 @@ class Predictor:
         kinds: Mapping[str, Kind],
         graphs: Mapping[str, Graph],
         folder: Path | None = None,
+        scopes: Mapping[str, Scope] | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
         self.modality = modality
         self.kinds = dict(kinds)
+        self.scopes = dict(scopes or {})
+        self.rules = Rules.of(manifest.task)
         self._graphs = dict(graphs)
 
     @classmethod
@@ -71,7 +79,15 @@ class Predictor:
             part: Graph(folder / manifest.parts[part].file, count, spin=part.startswith("encoder."))
             for part in manifest.parts
         }
-        return cls(manifest, modality, kinds, graphs, folder)
+        told = {one["name"]: one["spec"]["scope"] for one in manifest.targets if "scope" in one["spec"]}
+        scopes = {name: Scope.load(one, folder) for name, one in told.items()}
+        return cls(manifest, modality, kinds, graphs, folder, scopes)
+
+    def with_graphs(self, graphs: Mapping[str, Graph]) -> Self:
+        """The same bundle, computed by other graphs of the same names."""
+        out = copy.copy(self)
+        out._graphs = dict(graphs)
+        return out
 
     @property
     def kind(self) -> Kind:
@@ -82,7 +98,7 @@ class Predictor:
         """The kind of a target; ``""`` is the first one."""
         return self.kinds[target] if target else self.kind
 
-    def predict(self, inputs: Any, top: int = 0) -> list[Any]:
+    def predict(self, inputs: Any, top: int = 0, error: float | None = None) -> list[Any]:
         """One answer per row, in input order; where the bundle has several targets, a mapping target → answer.
 
         Parameters
@@ -90,8 +106,10 @@ class Predictor:
         inputs : strings, records (column → text), a pandas or polars frame, or columns (column → list)
         top : int
             How many candidates each answer lists.
+        error : float
+            Rate at which sets of labels may miss the true one, see ``answers``; default: the task's own.
         """
-        found = self.answers(inputs, top)
+        found = self.answers(inputs, top, error=error)
         return by_row(found) if len(self.kinds) > 1 else next(iter(found.values()))
 
     def predict_proba(self, inputs: Any) -> Any:
@@ -109,15 +127,12 @@ class Predictor:
         """float32 (n, d): one vector per row, of length 1."""
         windows = self.modality.windows(self._columns(inputs))
         pieces = self.run(windows, ["embed"])["embed"]
-        out = np.zeros((windows.rows, pieces[0].shape[-1] if pieces else 0), np.float32)
-        np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32) if pieces else out)
-        unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        return unit
+        return _of_rows(pieces, windows)
 
     def explain(
         self,
         inputs: Any,
-        method: str = "occlusion",
+        method: str | Explainer = "occlusion",
         *,
         target: str | None = None,
         label: str | None = None,
@@ -129,20 +144,64 @@ class Predictor:
         options: dict[str, Any] = {"target": target, "label": label, "most": most, "seed": seed}
         return explain(self, inputs, method, **options, characters=characters)
 
-    def answers(self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None) -> dict[str, list[Any]]:
-        """Target → one answer per row. A row whose inputs are all empty is not decided: ``reason="empty"``.
+    def answers(
+        self, inputs: Any, top: int = 0, targets: Sequence[str] | None = None, error: float | None = None
+    ) -> dict[str, list[Any]]:
+        """Target → one answer per row. A row may be left undecided, with a ``reason``.
+
+        ``empty``: its inputs are all empty; ``out_of_scope``: it is unlike all that was learnt; ``unsure``: its set of
+        labels, which misses the true one at the rate of ``error`` at the most, has not exactly one.
+        Where the task has rules of review, each answer has ``needs_review``.
 
         targets : names of those that are asked for; default: all
+        error : rate of errors; default: what the task says; 0 = rows are answered, sure or not
+
+        Raises
+        ------
+        TunewrightError
+            No target of the bundle keeps what a rate of errors rests on, or it is no rate.
         """
         columns = self._columns(inputs)
         out: dict[str, list[Any]] = {}
-        for name, logits in self.logits_of(columns, targets).items():
-            kind = self.kinds[name]
+        kinds = self.kinds_at(error)
+        for name, (logits, outside) in self._judged(columns, targets).items():
+            kind = kinds[name]
             found = kind.decode(logits, top)
+            for row in outside:
+                found[row] = strange(found[row])
             for row, values in enumerate(zip(*columns, strict=True)):
                 if all(value is None or (isinstance(value, str) and not value.strip()) for value in values):
                     found[row] = undecided(kind, found[row])
+            if self.rules is not None:
+                found = self.rules.marked(found, dict(zip(self.manifest.inputs, columns, strict=True)))
             out[name] = found
+        return out
+
+    def kinds_at(self, error: float | None) -> dict[str, Kind]:
+        """The kinds as they answer at a rate of errors; those that cannot promise one stay as they are."""
+        if error is None:
+            return self.kinds
+        able = {name: kind for name, kind in self.kinds.items() if hasattr(kind, "at_error")}
+        if not able:
+            raise TunewrightError("no target of this bundle can promise a rate of errors", "leave `error` out")
+        return {**self.kinds, **{name: kind.at_error(error) for name, kind in able.items()}}
+
+    def _judged(
+        self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None
+    ) -> dict[str, tuple[Array, list[int]]]:
+        """Target → logits of its rows, and which rows are out of scope."""
+        windows = self.modality.windows(columns)
+        asked = list(self.kinds) if targets is None else targets
+        scopes = {name: self.scopes[name] for name in asked if name in self.scopes}
+        embed = ["embed"] if any(one.by_vectors for one in scopes.values()) else []
+        pieces = self.run(windows, [*(f"head.{name}" for name in asked), *embed])
+        vectors = _of_rows(pieces["embed"], windows) if embed else None
+        out: dict[str, tuple[Array, list[int]]] = {}
+        for name in asked:
+            kind = self.kinds[name]
+            logits = kind.gather(pieces[f"head.{name}"], windows)
+            outside = scopes[name].outside(kind, logits, vectors).nonzero()[0].tolist() if name in scopes else []
+            out[name] = logits, outside
         return out
 
     def logits(self, inputs: Any) -> dict[str, Array]:
@@ -156,9 +215,14 @@ class Predictor:
         pieces = self.run(windows, [f"head.{name}" for name in asked])
         return {name: self.kinds[name].gather(pieces[f"head.{name}"], windows) for name in asked}
 
-    def stream(self, chunks: Iterator[Any], top: int = 0) -> Iterator[dict[str, list[Any]]]:
+    def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """One list of values per input column as the model reads them: with personal data masked, if the task asks."""
+        read = getattr(self.modality, "as_read", None)
+        return columns if read is None else read(columns)
+
+    def stream(self, chunks: Iterator[Any], top: int = 0, error: float | None = None) -> Iterator[dict[str, list[Any]]]:
         """Answers for chunks of rows, one after the other; memory does not grow with the rows."""
-        return (self.answers(chunk, top) for chunk in chunks)
+        return (self.answers(chunk, top, error=error) for chunk in chunks)
 
     def _columns(self, inputs: Any) -> list[list[Any]]:
         return as_columns(inputs, list(self.manifest.inputs))
@@ -192,8 +256,18 @@ def undecided(kind: Kind, answer: Any) -> Any:
     return replace(empty, candidates=[]) if getattr(answer, "candidates", None) is not None else empty
 
 
+def _of_rows(pieces: Sequence[Array], windows: Windows) -> Array:
+    """Vectors (d,) of m windows → float32 (n, d), of length 1: the mean over a row's windows, weighted by cost."""
+    out = np.zeros((windows.rows, pieces[0].shape[-1] if len(pieces) else 0), np.float32)
+    if len(pieces):
+        np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32))
+    unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
 def _needed(manifest: Manifest, modality: str) -> list[str]:
     files = [path for part in manifest.parts.values() for path in (part.file, *part.data)]
+    files += [one["spec"]["scope"]["file"] for one in manifest.targets if one["spec"].get("scope", {}).get("file")]
     return sorted({*files, *(path for path in manifest.files if path.startswith(f"modality/{modality}/"))})
 
 

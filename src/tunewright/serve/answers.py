@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Kind
+from tunewright.kinds._reviewed import reviewed as with_mark
 
 
 class Writer:
@@ -35,9 +36,17 @@ class Writer:
         return out
 
 
-def writers(kinds: Mapping[str, Kind]) -> dict[str, Writer]:
+def types_of(kinds: Mapping[str, Kind], *, reviewed: bool = False) -> dict[str, type]:
+    """Target → the type of its answers.
+
+    reviewed : they say whether a person should look at them
+    """
+    return {target: with_mark(kind.answer) if reviewed else kind.answer for target, kind in kinds.items()}
+
+
+def writers(kinds: Mapping[str, Kind], *, reviewed: bool = False) -> dict[str, Writer]:
     """Target → its writer."""
-    return {target: Writer(target, kind.answer) for target, kind in kinds.items()}
+    return {target: Writer(target, answer) for target, answer in types_of(kinds, reviewed=reviewed).items()}
 
 
 def predictions(answers: Mapping[str, Sequence[Any]], by_target: Mapping[str, Writer]) -> Iterator[dict[str, Any]]:
@@ -53,9 +62,10 @@ def encode(found: Sequence[Mapping[str, Any]], digest: str) -> bytes:
     return to_json({"predictions": found, "bundle": digest}, inf_nan_mode="null")
 
 
-def response_model(bundle: str, kinds: Mapping[str, Kind]) -> type[BaseModel]:
+def response_model(bundle: str, kinds: Mapping[str, Kind], *, reviewed: bool = False) -> type[BaseModel]:
     """The exact model of a bundle's response."""
-    each: Any = Union[tuple(_prediction(bundle, target, kind.answer) for target, kind in kinds.items())]  # noqa: UP007
+    answers = types_of(kinds, reviewed=reviewed)
+    each: Any = Union[tuple(_prediction(bundle, target, answer) for target, answer in answers.items())]  # noqa: UP007
     described = {
         "predictions": (list[each], ModelField(description=f"One per input and target: {', '.join(kinds)}.")),
         "bundle": (str, ModelField(description="Digest of the bundle that answered.")),

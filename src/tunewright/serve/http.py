@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.plugins import reads
 from tunewright.monitor.events import Event, NullSink, Sink
+from tunewright.runtime.review import Rules
 from tunewright.serve import requests
 from tunewright.serve.answers import Writer, encode, predictions, response_model, writers
 from tunewright.serve.explain import add_explain
@@ -65,13 +66,14 @@ class Endpoint:
             clock.check()
             found.extend(predictions(self._answers(start, piece, query), self.writers))
         clock.check()
+        self.service.metrics.count_reviews(self.name, found)
         if self.service.sink is not None:
             _emit(self.service, query.rows, found, digest)
         return encode(found, digest)
 
     def _answers(self, start: int, rows: Sequence[Any], query: requests.Query) -> dict[str, list[Any]]:
         try:
-            return self.predictor.answers(rows, query.top, query.targets)
+            return self.predictor.answers(rows, query.top, query.targets, query.error)
         except TunewrightError as error:
             counted = f"(counted from input {start}) " if start else ""
             raise Refusal(422, counted + error.problem, error.remedy) from None
@@ -151,8 +153,9 @@ def application(predictors: Mapping[str, Predictor], limits: Limits | None = Non
 
 def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], service: Service) -> None:
     for at, (name, predictor) in enumerate(predictors.items()):
-        endpoint = Endpoint(name, predictor, service, writers(predictor.kinds))
-        model = response_model(name, predictor.kinds)
+        reviewed = Rules.of(predictor.manifest.task) is not None
+        endpoint = Endpoint(name, predictor, service, writers(predictor.kinds, reviewed=reviewed))
+        model = response_model(name, predictor.kinds, reviewed=reviewed)
         for path in (f"/v1/{name}/predict", *(["/predict"] if at == 0 else [])):
             app.add_api_route(
                 path, endpoint.predict, methods=["POST"], response_model=model, tags=["predict"],

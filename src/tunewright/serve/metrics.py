@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -30,6 +32,10 @@ class Metrics:
         self.rows = Histogram(
             "tunewright_request_rows", "Inputs of a predict request", ["bundle"], buckets=ROWS, registry=self.registry
         )
+        self.reviews = Counter(
+            "tunewright_needs_review", "Answers that a person should look at", ["bundle", "target"],
+            registry=self.registry,
+        )  # fmt: skip
         self.under_way = Gauge(
             "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry
         )
@@ -41,6 +47,11 @@ class Metrics:
         )
         for name, digest in digests.items():
             bundles.labels(name, digest).set(1)
+
+    def count_reviews(self, bundle: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Count the predictions that a person should look at, by target."""
+        for target, count in Tally(one["target"] for one in found if one.get("needs_review")).items():
+            self.reviews.labels(bundle, target).inc(count)
 
     def text(self) -> bytes:
         """All of them, in Prometheus' text format."""

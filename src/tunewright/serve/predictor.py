@@ -16,9 +16,13 @@ class Predictor(Protocol):
     kinds: dict[str, Kind]
 
     def answers(
-        self, inputs: Sequence[Any], top: int = 0, targets: Sequence[str] | None = None
+        self, inputs: Sequence[Any], top: int = 0, targets: Sequence[str] | None = None, error: float | None = None
     ) -> dict[str, list[Any]]:
         """Target → one answer per row: an instance of the kind's ``answer``; of all targets, or of those named.
+
+        Where the manifest's task has rules of review, each answer has ``needs_review`` too.
+
+        error : rate of errors that the answers are to keep; None = what the bundle says
 
         Raises
         ------

@@ -24,11 +24,15 @@ everything and then listen get the answer instead of a broken connection."""
 
 @dataclass(frozen=True)
 class Query:
-    """What a request asks: rows for the predictor, how many candidates each answer lists, and which targets (all)."""
+    """What a request asks: rows for the predictor, how many candidates each answer lists, and which targets (all).
+
+    error : rate of errors that is asked for; None = what the bundle says
+    """
 
     rows: Sequence[Any]
     top: int = 0
     targets: Sequence[str] | None = None
+    error: float | None = None
 
 
 async def read_body(request: HttpRequest, limits: Limits) -> bytes:
@@ -93,7 +97,7 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
         400 where the body is not JSON, 413 where it holds too many inputs, 422 where a value does not fit.
     """
     fields = json_object(body)
-    known = ("inputs", "top", "targets") if len(targets) > 1 else ("inputs", "top")
+    known = ("inputs", "top", "error", *(["targets"] if len(targets) > 1 else []))
     for name in fields:
         if name not in known:
             raise Refusal(422, f"unknown field {shown(name)}", nearest(name, known))
@@ -109,7 +113,7 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
             f"send at most {limits.batch_rows} per request; `tunewright predict` takes whole files",
         )
     top, asked = _top(fields.get("top", 0), limits.top_candidates), _targets(fields.get("targets"), targets)
-    return Query(list(_rows(values, inputs, limits)), top, asked)
+    return Query(list(_rows(values, inputs, limits)), top, asked, _error(fields.get("error")))
 
 
 def json_object(body: bytes, example: str = EXAMPLE) -> dict[str, Any]:
@@ -137,6 +141,16 @@ def _top(value: Any, most: int) -> int:
     if not 0 <= value <= most:
         raise Refusal(422, f'"top" is out of its range 0 to {most}', 'send for example "top": 3')
     return value
+
+
+def _error(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise Refusal(422, f'"error" is {word_for(value)}, not a number', 'send for example "error": 0.05')
+    if not 0 <= value <= 0.5:
+        raise Refusal(422, '"error" is out of its range 0 to 0.5', 'send for example "error": 0.05')
+    return float(value)
 
 
 def _targets(value: Any, known: Sequence[str]) -> list[str] | None:
@@ -179,6 +193,12 @@ def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = (
                 "maximum": limits.top_candidates,
                 "default": 0,
                 "description": "How many of the best candidates each answer lists.",
+            },
+            "error": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 0.5,
+                "description": "Rate at which sets of labels may miss the true one; 0 = all rows are answered.",
             },
             **({"targets": asked} if len(targets) > 1 else {}),
         },

@@ -17,11 +17,13 @@ from tunewright.core.bundle import Manifest, Part, write_manifest
 from tunewright.core.types import Array, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.heads._several import apart
-from tunewright.kinds._several import Several
+from tunewright.kinds._several import Several, Single
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.context import Context, Fitted, frozen
 from tunewright.train.export import compare, export, rows_to_compare
 from tunewright.train.reference import reference, reference_of_each
+from tunewright.train.scopes import scoped
+from tunewright.train.unsure import calibrated
 
 EXTREMES = 8
 """Shortest and longest windows that are put into one batch, to compare under the most padding."""
@@ -49,16 +51,12 @@ def assemble(
     backbone, found = fitted.backbone or context.backbone, fitted.found or context.found
     held_out = context.held_out if fitted.backbone is None else context.examples("held_out", backbone.modality)
     modality_folder = folder / "modality" / backbone.modality_name
-    truth = context.kind.encode(context.parts["validation"].truth)
-    singles = replace(context, kind=context.kind.calibrate(fitted.validation_logits, truth)).singles
+    singles = calibrated(context, fitted)
     manifest = Manifest(
         name=name,
         inputs=dict.fromkeys(context.task.inputs, backbone.modality_name),
         modalities={backbone.modality_name: backbone.modality.save(modality_folder)},
-        targets=[
-            {"name": one.name, "kind": one.plugin, "labels": list(one.kind.labels), "spec": one.kind.spec()}
-            for one in singles
-        ],
+        targets=_targets(singles),
         parts=_graphs(folder, context, fitted, backbone, held_out.windows),
         backbone=_told(backbone, found),
         method={"name": fitted.method, **fitted.facts},
@@ -79,7 +77,16 @@ def assemble(
     else:
         told = reference_of_each(*seen, {one.name: (logits[one.name], one.kind) for one in singles})
     (folder / "reference.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
-    return write_manifest(folder, replace(manifest, run={**manifest.run, "export": export_facts})), logits
+    targets = _targets(scoped(folder, context, fitted, singles, predictor))
+    manifest = replace(manifest, targets=targets, run={**manifest.run, "export": export_facts})
+    return write_manifest(folder, manifest), logits
+
+
+def _targets(singles: Sequence[Single]) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name, "kind": one.plugin, "labels": list(one.kind.labels), "spec": one.kind.spec()}
+        for one in singles
+    ]
 
 
 def _graphs(

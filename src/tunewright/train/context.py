@@ -33,9 +33,10 @@ from tunewright.kinds._several import Several, Single
 from tunewright.objectives._wrapped import paired, wrapped
 from tunewright.runtime.batches import by_cost
 from tunewright.train.cache import Cache, about, digest_of
-from tunewright.train.course import Course, Model, decayed
+from tunewright.train.course import Course, Model, decayed, one_after_other
 from tunewright.train.depth import by_depth
 from tunewright.train.device import exact, fast, give_back
+from tunewright.train.fairness import DRO, cells, judged_by
 from tunewright.train.feed import Feed
 from tunewright.train.pool import Pool
 from tunewright.train.repeats import repeats
@@ -52,10 +53,26 @@ class Part:
     """Rows of one part as the training side needs them.
 
     inputs : input column → n raw values; truth : n raw values of the target, or tuples with one of each target
+    groups : of each row, where the task names groups; weights : (n,), how much each row counts; None = all alike
     """
 
     inputs: Columns
     truth: Sequence[Any]
+    groups: Sequence[str] = ()
+    weights: Array | None = None
+
+    def take(self, index: Sequence[int]) -> Part:
+        """The rows at ``index``, in that order."""
+        inputs = {column: [values[at] for at in index] for column, values in self.inputs.items()}
+        groups = [self.groups[at] for at in index] if len(self.groups) else ()
+        weights = self.weights[np.asarray(index, np.int64)] if self.weights is not None else None
+        return Part(inputs, [self.truth[at] for at in index], groups, weights)
+
+    def joined(self, other: Part) -> Part:
+        """The rows of both, one after the other."""
+        inputs = {column: [*values, *other.inputs[column]] for column, values in self.inputs.items()}
+        groups = [*self.groups, *other.groups]
+        return Part(inputs, [*self.truth, *other.truth], groups, both_weights(self.weights, other.weights))
 
 
 @dataclass(frozen=True)
@@ -63,11 +80,13 @@ class Examples:
     """One part, encoded: n rows as m windows with their truth.
 
     wanted : the truth of the m windows, or of their steps
+    weights : (n,), how much each row counts; None = all alike
     """
 
     windows: Windows
     truth: Array
     wanted: Array | Ragged
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return self.windows.rows
@@ -77,7 +96,12 @@ def encode(part: Part, columns: Sequence[str], modality: Modality, kind: Kind) -
     """Windows and truth of one part."""
     windows = modality.windows([part.inputs[column] for column in columns])
     truth = kind.encode(part.truth)
-    return Examples(windows, truth, kind.spread(truth, windows))
+    return Examples(windows, truth, kind.spread(truth, windows), part.weights)
+
+
+def both_weights(one: Array | None, other: Array | None) -> Array | None:
+    """Of the rows of two parts, one after the other."""
+    return np.concatenate([one, other]) if one is not None and other is not None else None
 
 
 @dataclass
@@ -226,10 +250,16 @@ class Context:
         if own and fit.oversample:
             drawn = repeats(self.train.truth, self.kind.size, fit.oversample, self.task.seed)
             feed = replace(feed, repeats=drawn[feed.windows.owner])
+        if own and self.train.weights is not None:
+            feed = replace(feed, weights=self.train.weights[feed.windows.owner])
+        if own and self.task.objectives.get(DRO):
+            feed = replace(feed, groups=cells(self.parts["train"])[feed.windows.owner])
+        counted = judged_by(self.task, self.parts["validation"])
+        step, states = wrapped(self, model) if own else (plain, [])
 
         def judge(_: nn.Module) -> tuple[float, Array]:
             logits = kind.gather(outputs(model, judged, device), judged.windows)
-            return round(float(kind.row_score(logits, truth).mean()), 6), logits
+            return round(float(np.average(kind.row_score(logits, truth), weights=counted)), 6), logits
 
         return Course(
             name=name,
@@ -244,10 +274,12 @@ class Context:
             run=self.run,
             device=self.device,
             bf16=self.bf16,
-            step=wrapped(self, model) if own else plain,
+            step=step,
             groups=decayed if fit.layer_decay == 1 else by_depth(fit.layer_decay),
             held_out_passes=self._times_validation,
             unit=getattr(modality, "unit", "units"),
+            after_step=one_after_other(*(one.after_step for one in states)),
+            carried={name: tensor for one in states for name, tensor in one.carried.items()},
         )
 
     def _checkpoints(self, name: str) -> Path:

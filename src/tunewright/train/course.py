@@ -19,8 +19,20 @@ Judge = Callable[[nn.Module], tuple[float, Any]]
 """model → (score on the validation part, higher is better; its outputs there)"""
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
 """(model, weight decay) → the optimiser's groups; a group's ``share`` scales its step size"""
+BeforeStep = Callable[[], None]
+"""Called when the gradients of a step are all there, before they are clipped"""
 AfterStep = Callable[[int, int], None]
 """(steps made, steps planned), called after the optimiser's step, while the gradients are still there"""
+
+
+def one_after_other(*hooks: AfterStep) -> AfterStep:
+    """What calls each of them in turn."""
+
+    def after_step(step: int, planned: int) -> None:
+        for hook in hooks:
+            hook(step, planned)
+
+    return after_step
 
 
 class Model(nn.Module):
@@ -72,6 +84,7 @@ class Course:
     groups: Groups = decayed
     held_out_passes: float = 0.0
     unit: str = "tokens"
+    before_step: BeforeStep = lambda: None
     after_step: AfterStep = lambda step, planned: None
     carried: Mapping[str, Tensor] = field(default_factory=dict)
 

@@ -28,6 +28,8 @@ class Feed:
     wanted : truth of each window, or of its steps
     batch : (windows, index) → the model's inputs by name, padded to the longest of them
     repeats : int64 (m,), how often each comes in an epoch; default: once
+    weights : float64 (m,), how much each counts in the loss; default: all alike
+    groups : int64 (m,), which group each belongs to, where an objective asks for them
     apart : nothing is learnt from which rows are computed together, so that long ones may be computed alone
     """
 
@@ -36,6 +38,8 @@ class Feed:
     batch: Callable[[Windows, Array], dict[str, Array]]
     repeats: NDArray[np.int64] | None = None
     apart: bool = False
+    weights: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Windows of one epoch."""
@@ -66,14 +70,19 @@ class Feed:
 
     def pieces(self, index: Array, budget: int) -> Iterator[tuple[Array, Array]]:
         """The windows of one step in pieces of at most ``budget`` tokens, each with its rows' shares of the loss."""
-        weights, cost = self.windows.share()[index], self.windows.cost[index]
+        shares, cost = self.windows.share()[index], self.windows.cost[index]
+        counted = shares if self.weights is None else shares * self.weights[index]
         for piece in by_cost(np.maximum(cost, cost**2 // BROAD) if self.apart else cost, budget):
-            yield index[piece], weights[piece] / weights.sum()
+            yield index[piece], counted[piece] / shares.sum()
 
     def inputs(self, index: Array, device: torch.device) -> dict[str, Tensor]:
         """The model's inputs for the windows at ``index``."""
         arrays = self.batch(self.windows, index)
         return {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+
+    def groups_of(self, index: Array, device: torch.device) -> Tensor | None:
+        """The groups of the windows at ``index``."""
+        return None if self.groups is None else torch.from_numpy(self.groups[index]).to(device)
 
     def truth(self, index: Array, device: torch.device) -> Tensor:
         """Truth of the windows at ``index``; steps beyond a window's end have ``NO_TRUTH``."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
 from tunewright.core.folder import new_folder
+from tunewright.train.rebuild import tensors_of
 
 HF_README = """# {name}
 
@@ -73,12 +74,12 @@ def to_hf(bundle: Path, out: Path) -> Path:
     if manifest.backbone["family"] not in plugins.names("backbones"):  # such as n-grams
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     family = plugins.load("backbones", manifest.backbone["family"])
-    heads = {one["name"]: _weights(bundle, manifest, f"head.{one['name']}") for one in manifest.targets}
+    heads = {one["name"]: tensors_of(bundle, manifest, f"head.{one['name']}") for one in manifest.targets}
     linear = {"pooled.linear.weight", "pooled.linear.bias"}
     if not hasattr(family, "tensors") or any(set(head) != linear for head in heads.values()):
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     config = manifest.backbone["config"]
-    own = _weights(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
+    own = tensors_of(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
     theirs = family.tensors(own, config)
     if sum(one.numel() for one in own.values()) != sum(one.numel() for one in theirs.values()):
         name = manifest.backbone["family"]
@@ -142,10 +143,6 @@ def _opened(bundle: Path) -> Manifest:
     manifest = read_manifest(bundle)
     verify(bundle, manifest)
     return manifest
-
-
-def _weights(bundle: Path, manifest: Manifest, part: str) -> dict[str, Any]:
-    return {name: value for data in manifest.parts[part].data for name, value in load_file(bundle / data).items()}
 
 
 def _named(heads: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -56,13 +56,15 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
     baseline : words alone are fitted too, where a method is named
 
     Words and the probe cost little, so the better of the two is kept. A rung that trains by gradient is kept where the
-    lower bound of its gain is above zero; it is tried whatever the probe is worth, since a poor probe says nothing of
-    the encoder once it is trained.
+    lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried whatever
+    the probe is worth, since a poor probe says nothing of the encoder once it is trained.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
     before: Fitted | None = None
     rungs: list[Rung] = []
+    if context.task.privacy.epsilon and asked == "auto":
+        asked = "private"  # the rungs that others are compared with would tell of the rows
     named = _with_baseline(context, asked) if baseline else (asked,)
     for name in _rungs(context) if asked == "auto" else named:
         if kept is not None and context.run.stopping:
@@ -98,7 +100,7 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
 
 def _with_baseline(context: Context, asked: str) -> tuple[str, ...]:
     """The method that was asked for, and words alone, to hold it against."""
-    return (asked,) if asked == "lexical" or not _has_words(context) else ("lexical", asked)
+    return (asked,) if asked in ("lexical", "private") or not _has_words(context) else ("lexical", asked)
 
 
 def _has_words(context: Context) -> bool:
@@ -141,8 +143,13 @@ def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: 
     if before is None:
         return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
     gain, low = paired_gain(scores, context.kind.row_score(before.validation_logits, truth))
-    better = gain > 0 if fitted.method in WITHOUT_STEPS else low > 0
+    better = gain > 0 if fitted.method in WITHOUT_STEPS else low > 0 or _on_trust(fitted)
     return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
+
+
+def _on_trust(fitted: Fitted | Rung) -> bool:
+    """Whether the method says that the validation rows are too few to judge it by; then it is taken, as named."""
+    return fitted.facts.get("judged") is False
 
 
 def _said(context: Context, rung: Rung) -> str:
@@ -151,4 +158,6 @@ def _said(context: Context, rung: Rung) -> str:
         return said
     why = "there is none" if rung.method in WITHOUT_STEPS else "the gain is not sure"
     verdict = "kept" if rung.kept else f"not kept, since {why}"
+    if rung.kept and _on_trust(rung):
+        return f"{said}; kept on trust: there are too few validation rows to judge it by"
     return f"{said}; gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}: {verdict}"

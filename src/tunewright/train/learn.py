@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tunewright.backbones._catalogue import Found
 from tunewright.backbones._encoder import Encoder
@@ -16,10 +18,11 @@ from tunewright.core.task import Task
 from tunewright.core.types import Kind
 from tunewright.kinds._several import SEVERAL, Several
 from tunewright.objectives._wrapped import check
-from tunewright.train import device, take
+from tunewright.train import device, fairness, take, unsure
 from tunewright.train.context import Context, Fitted, Part
 from tunewright.train.ladder import Rung, climb
 from tunewright.train.trial import try_export
+from tunewright.train.typos import mistyped
 
 
 def choose_backbone(task: Task, language: str) -> tuple[LoadedBackbone, Found]:
@@ -34,7 +37,23 @@ def choose_backbone(task: Task, language: str) -> tuple[LoadedBackbone, Found]:
             f"backbone {name!r} reads {backbone.modality_name}, not {', '.join(sorted(strange))}",
             "choose a backbone of that modality, or change inputs in the task",
         )
-    return backbone, found
+    return masking(backbone, task.privacy.mask), found
+
+
+def masking(backbone: LoadedBackbone, names: tuple[str, ...]) -> LoadedBackbone:
+    """The backbone with a modality that masks these kinds of personal data, in training and wherever it is served.
+
+    Raises
+    ------
+    TunewrightError
+        It does not read texts.
+    """
+    if not names:
+        return backbone
+    modality: Any = backbone.modality
+    if not hasattr(modality, "mask"):
+        raise TunewrightError(f"privacy.mask does not fit inputs that are {backbone.modality_name}", "leave it out")
+    return replace(backbone, modality=replace(modality, mask=names))
 
 
 def prepare(
@@ -53,8 +72,13 @@ def prepare(
     """
     check(task, target.kind)
     take.check(task, target.kind)
+    take.check_private(task, target.kind)
+    unsure.check(task, task.targets, parts["validation"])
     where, bf16 = device.choose(task.fit)
+    fairness.check(task, target.kind)
     kind = learnt_kind(task, target, parts["train"], parts["validation"])
+    parts = fairness.treated(task, parts, language, run)
+    parts = {**parts, "train": mistyped(task, parts["train"], language, run)}
 
     def chosen() -> tuple[LoadedBackbone, Found]:
         backbone, found = choose_backbone(task, language)

@@ -142,6 +142,7 @@ class _Descent:
         rate = self.plan.rate(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
+        course.before_step()
         nn.utils.clip_grad_norm_(self.moving.parameters.values(), CLIP)
         self.optimiser.step()
         course.after_step(self.step + 1, self.plan.steps)
@@ -198,7 +199,9 @@ class _Descent:
                 arrays, truth = course.feed.inputs(rows, course.device), course.feed.truth(rows, course.device)
                 shares = torch.from_numpy(weights * part).to(course.device, torch.float32)
                 with self.recompute.by_length(int(course.feed.windows.cost[rows].max())):
-                    loss += float(course.step(self.model, Piece(arrays, truth, shares, course.loss)))
+                    groups = course.feed.groups_of(rows, course.device)
+                    piece = Piece(arrays, truth, shares, course.loss, groups=groups)
+                    loss += float(course.step(self.model, piece))
         return loss
 
     def _judged(self) -> tuple[float, Any]:

@@ -18,6 +18,7 @@ from tunewright.train import device
 from tunewright.train.checkpoint import Checkpoints
 from tunewright.train.context import Context, frozen
 from tunewright.train.learn import learn
+from tunewright.train.thresholds import even
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def _fitted(context: Context) -> Answers:
         raise TunewrightError(
             f"split.folds does not fit kind {context.target.kind!r}, whose answers differ in length", "leave it out"
         )
-    kind = context.kind.calibrate(fitted.validation_logits, context.kind.encode(context.parts["validation"].truth))
+    truth = context.kind.encode(context.parts["validation"].truth)
+    kind = even(context, context.kind.calibrate(fitted.validation_logits, truth), fitted.validation_logits, truth)
     learnt = sum(len(context.parts[part].truth) for part in ("train", "validation"))
     return Answers(kind, logits, fitted.method, learnt)

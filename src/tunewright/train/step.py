@@ -17,6 +17,7 @@ class Piece:
 
     arrays : the model's inputs by name; truth : what the loss compares with; weights : (b,) shares in the step's loss
     copies : how many times the rows stand in it, one after the other
+    groups : int64, of each row as it was fed, where an objective asks for them
     """
 
     arrays: dict[str, Tensor]
@@ -24,6 +25,7 @@ class Piece:
     weights: Tensor
     loss: Loss
     copies: int = 1
+    groups: Tensor | None = None
 
 
 Step = Callable[[nn.Module, Piece], Tensor]

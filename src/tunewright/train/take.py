@@ -64,6 +64,31 @@ def check(task: Task, kind: str) -> None:
             )
 
 
+def check_private(task: Task, kind: str) -> None:
+    """Before any training with differential privacy: does nothing else learn from the rows, or unsettle the count?
+
+    Raises
+    ------
+    TunewrightError
+        Something does.
+    """
+    fit = task.fit
+    if task.privacy.epsilon and fit.method not in ("auto", "private"):
+        raise TunewrightError(
+            f"privacy.epsilon = {task.privacy.epsilon:g} is not kept by method {fit.method!r}", "use --method private"
+        )
+    if not task.privacy.epsilon and fit.method != "private":
+        return
+    also = [f"objectives.{name}" for name, strength in task.objectives.items() if strength]
+    also += [name for name in (asked(fit),) if name]
+    also += [f"fit.oversample = {fit.oversample:g}"] if fit.oversample else []
+    also += [f"fit.workers = {fit.workers}"] if fit.workers > 1 else []
+    if also:
+        raise TunewrightError(f"{also[0]} does not go with differential privacy", "leave it out")
+    if kind not in ("classify", "multilabel"):
+        raise TunewrightError(f"method 'private' does not fit {named_kind(kind)}", "leave privacy.epsilon out")
+
+
 def say_if_alone(context: Context, fitted: Fitted) -> None:
     """Tell where a method made no use of what the task asks for."""
     setting = asked(context.task.fit)

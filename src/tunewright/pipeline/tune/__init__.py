@@ -99,7 +99,7 @@ def tune(
         train, text=text, label=label, target=target, test=test, kind=kind, task=task, settings=asked
     )
     space = read_space(resolved)
-    audit.check_gates(resolved.gates, kinds_of(resolved))
+    audit.check_gates(resolved.gates, kinds_of(resolved), resolved.audit.groups)
     check_folds(resolved)
     with training("`tune`"):
         from tunewright.train.search import Study

@@ -1,0 +1,168 @@
+"""Do 95 % intervals hold? Test parts are drawn anew, and it is counted how often the interval holds the true value.
+
+Compared: how often (in %) the intervals that audits use hold the true value of
+    accuracy                      ``share``: rows right with probability p; beside it the exact coverage of plain Wilson
+    macro F1, balanced accuracy   ``classwise``, and macro F1 by the bias-corrected bootstrap; classes from 2 to 77
+    Brier, confidence gap         bias-corrected bootstrap over rows
+    ECE                           bootstrap mirrored at the estimate; scores off by 0, 5 and 15 points
+How: 1,000 test parts of 50, 300 and 3,000 rows for each setting (77 classes: 250 of 3,000 rows), numpy alone. Within 93
+and 97 % is what is asked for; of 1,000 draws, an interval that holds in 95 % is found at 93.6 to 96.4 in nineteen of
+twenty settings.
+
+    python benchmarks/intervals.py                     expected: 40 minutes
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from _measure import parser, report, settle
+
+settle()
+
+import numpy as np  # noqa: E402  (after the environment is set)
+
+from tunewright.audit._classwise import balanced_accuracy, classwise, macro_f1  # noqa: E402
+from tunewright.audit._intervals import bias_corrected, reflected, share, wilson  # noqa: E402
+from tunewright.audit.calibration import BINS, bin_of  # noqa: E402
+
+SIZES = (50, 300, 3000)
+SHARES = (0.5, 0.9, 0.99)
+CLASSES = {
+    "2 equal": [1, 1],
+    "2, 1 : 9": [1, 9],
+    "5 equal": [1] * 5,
+    "5, 1 : 2 : 4 : 8 : 16": [1, 2, 4, 8, 16],
+    "20 equal": [1] * 20,
+    "20, 1 : 2 : … : 20": list(range(1, 21)),
+    "77 equal": [1] * 77,
+}
+OFF = (0.0, 0.05, 0.15)
+MANY = 50
+"""Classes from which the largest test part alone is drawn, a quarter as often."""
+BOOTSTRAPS = 300
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--draws", type=int, default=1000)
+    options.add_argument("--only", default="", help="accuracy, classes or scores")
+    chosen = options.parse_args()
+    if chosen.quick:
+        chosen.draws = 20
+    parts = {"accuracy": of_accuracy, "classes": of_classes, "scores": of_scores}
+    rows = [row for name, one in parts.items() if chosen.only in ("", name) for row in one(chosen.draws)]
+    head = ("interval", "setting", "n", *(f"p = {p}" for p in SHARES))
+    note = f"{chosen.draws:,} draws each, seed 0; % of intervals that hold the true value; * = outside 93–97"
+    report(chosen, head, [told(row) for row in rows], note, {"rows": rows})
+
+
+def told(row: tuple[Any, ...]) -> tuple[str, ...]:
+    name, setting, n, *held = row
+    shown = (f"{100 * one:.1f}{'' if 0.93 <= one <= 0.97 else ' *'}" for one in held)
+    return (name, setting, f"{n:,}", *shown)
+
+
+def of_accuracy(count: int) -> Iterator[tuple[Any, ...]]:
+    for n in SIZES:
+        generator = np.random.default_rng(0)
+        held = [float(np.mean([within(p, share(generator.random(n) < p)) for _ in range(count)])) for p in SHARES]
+        yield ("accuracy", "", n, *held)
+        yield ("accuracy, Wilson by the count", "exact", n, *(exactly(n, p) for p in SHARES))
+
+
+def exactly(n: int, p: float) -> float:
+    """How often Wilson's interval holds p, summed over the binomial distribution."""
+    logs = [math.lgamma(n + 1) - math.lgamma(x + 1) - math.lgamma(n - x + 1) for x in range(n + 1)]
+    chances = [math.exp(log + x * math.log(p) + (n - x) * math.log(1 - p)) for x, log in enumerate(logs)]
+    return sum(chance for x, chance in enumerate(chances) if within(p, wilson(x, n)))
+
+
+def within(value: float, interval: tuple[float, float]) -> bool:
+    return interval[0] <= value <= interval[1]
+
+
+def of_classes(count: int) -> Iterator[tuple[Any, ...]]:
+    for name, ratio in CLASSES.items():
+        for n in SIZES if len(ratio) < MANY else SIZES[-1:]:
+            times = count if len(ratio) < MANY else count // 4
+            found = [of_table(n, np.array(ratio, float), p, times) for p in SHARES]
+            print(name, n, found, file=sys.stderr, flush=True)
+            for at, statistic in enumerate(("macro F1", "balanced accuracy", "macro F1, bootstrap")):
+                yield (statistic, name, n, *(one[at] for one in found))
+
+
+def of_table(n: int, ratio: Any, p: float, count: int) -> list[float]:
+    """Wrong answers are spread evenly over the other classes."""
+    k, generator = len(ratio), np.random.default_rng(0)
+    table = (ratio / ratio.sum())[:, None] * np.full((k, k), (1 - p) / (k - 1))
+    table[np.diag_indices(k)] = ratio / ratio.sum() * p
+    true, recall = float(macro_f1(table)), float(balanced_accuracy(table))
+    held = np.zeros(3)
+    for seed, drawn in enumerate(generator.multinomial(n, table.ravel(), size=count).reshape(-1, k, k)):
+        again = macro_f1(generator.multinomial(n, drawn.ravel() / n, size=BOOTSTRAPS).reshape(-1, k, k))
+        held += (
+            within(true, classwise(macro_f1, drawn, seed)),
+            within(recall, classwise(balanced_accuracy, drawn, seed)),
+            within(true, bias_corrected(float(macro_f1(drawn)), again) if drawn.trace() < n else wilson(n, n)),
+        )
+    return [float(one) for one in held / count]
+
+
+def of_scores(count: int) -> Iterator[tuple[Any, ...]]:
+    for n in SIZES:
+        for off in OFF:
+            found = [scored(n, p, off, count) for p in SHARES]
+            for at, name in enumerate(("ECE", "Brier", "confidence gap")):
+                yield (name, f"scores off by {off}", n, *(one[at] for one in found))
+
+
+def scored(n: int, p: float, off: float, count: int) -> list[float]:
+    """Yes-or-no answers with a score each, p in the mean; they are right less often than it says, by ``off``."""
+    generator = np.random.default_rng(0)
+    many = np.stack([sums(*answers(generator, 100_000, p, off)).sum(0) for _ in range(10)]).mean(0)
+    true, held = figures(many), np.zeros(3)
+    for _ in range(count):
+        score, right = answers(generator, n, p, off)
+        own = sums(score, right)
+        value = figures(own.sum(0))
+        drawn = figures(generator.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS) @ own)
+        low, high = reflected(value[0], drawn[0])
+        low = 0.0 if value[0] <= calibrated(generator, score) else low
+        others = [bias_corrected(float(one), other) for one, other in zip(value[1:], drawn[1:], strict=True)]
+        held += [within(float(one), interval) for one, interval in zip(true, [(low, high), *others], strict=True)]
+    return [float(one) for one in held / count]
+
+
+def answers(generator: Any, n: int, p: float, off: float) -> tuple[Any, Any]:
+    """float64 (n,) scores, and bool (n,) whether right."""
+    score = generator.beta(8 * p, 8 * (1 - p), n)
+    return score, generator.random(n) < np.clip(score - off, 0, 1)
+
+
+def sums(score: Any, right: Any) -> Any:
+    """float64 (n, BINS + 2): what each row adds to the gap of its bin, to Brier's score and to the whole gap."""
+    n = len(score)
+    gaps = np.zeros((n, BINS))
+    gaps[np.arange(n), bin_of(score)] = score - right
+    return np.concatenate([gaps, ((score - right) ** 2)[:, None], (score - right)[:, None]], 1) / n
+
+
+def figures(summed: Any) -> Any:
+    """ECE, Brier's score and the confidence gap of sums (..., BINS + 2)."""
+    return np.abs(summed[..., :BINS]).sum(-1), summed[..., BINS], summed[..., BINS + 1]
+
+
+def calibrated(generator: Any, score: Any) -> float:
+    """The ECE that true scores stay under in 97.5 %, by 100 draws, as in the audit."""
+    at, n = bin_of(score), len(score)
+    said = np.bincount(at, weights=score, minlength=BINS)
+    right = [np.bincount(at, weights=generator.random(n) < score, minlength=BINS) for _ in range(100)]
+    return float(np.quantile(np.abs(said - np.stack(right)).sum(1) / n, 0.975))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""A copy of a bundle that steps change: its graphs with their tensors inside, its manifest, what was noted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
+
+from tunewright.core.bundle import Manifest, Part, read_manifest, verify, write_manifest
+from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Array
+
+OUTSIDE = 1024
+"""Bytes from which on a tensor stands in ``weights/`` and not in its graph."""
+TOLD = ("report.*", "card.*")
+"""What tells of the bundle that was copied, and not of the copy."""
+
+
+@dataclass
+class Copy:
+    """A bundle's files in a folder of their own.
+
+    columns : one list of texts per input column, for steps that read texts
+    notes : what a step left as it was, or what it counted
+    """
+
+    folder: Path
+    manifest: Manifest
+    columns: Sequence[Sequence[Any]] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, bundle: Path, folder: Path, columns: Sequence[Sequence[Any]] = ()) -> Copy:
+        """Copy a bundle, after every file of it was compared with its digest.
+
+        Raises
+        ------
+        TunewrightError
+            There is no bundle, a file of it is damaged, or it is compressed already.
+        """
+        manifest = read_manifest(bundle)
+        verify(bundle, manifest)
+        done = manifest.method.get("compressed")
+        if done:
+            steps, origin = ", ".join(one["step"] for one in done), done[0]["from"]
+            raise TunewrightError(
+                f"{bundle}: it is compressed already ({steps}, from {origin[:19]})",
+                'compress the bundle that it was made from; several steps go together: --to "vocabulary,int8"',
+            )
+        shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns(*TOLD))
+        return cls(folder, manifest, columns)
+
+    def again(self, folder: Path) -> Copy:
+        """A copy of the copy, without its notes."""
+        shutil.copytree(self.folder, folder)
+        return Copy(folder, self.manifest, self.columns)
+
+    def graph(self, part: str) -> onnx.ModelProto:
+        """A part's graph, its tensors inside."""
+        return onnx.load(self.folder / self.manifest.parts[part].file)
+
+    def put(self, part: str, model: onnx.ModelProto, *, unread: bool = False) -> None:
+        """Write a part's graph anew, its larger tensors beside it; files that no part needs any more go.
+
+        unread : keep the tensors that stand beside the old graph without being read by it
+        """
+        old = self.manifest.parts[part]
+        tensors = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+        outside = {name: one for name, one in tensors.items() if one.nbytes >= OUTSIDE}
+        if unread:  # the file has the whole network, small tensors and those that were folded into the graph too
+            beside = {name: one for data in old.data for name, one in load_file(self.folder / data).items()}
+            outside |= {name: tensors.get(name, one) for name, one in beside.items()}
+        data = self._stored(part, outside) if outside else ""
+        if data:
+            _point_at(model.graph, self.folder / data, data)
+        content = model.SerializeToString(deterministic=True)
+        file = f"{part}-{hashlib.sha256(content).hexdigest()[:12]}.onnx"
+        (self.folder / file).write_bytes(content)
+        parts = self.manifest.parts | {part: Part("onnx", file, (data,) if data else ())}
+        needed = {path for one in parts.values() for path in (one.file, *one.data)}
+        for path in {old.file, *old.data} - needed:
+            (self.folder / path).unlink()
+        self.manifest = replace(self.manifest, parts=parts)
+
+    def _stored(self, part: str, tensors: dict[str, Array]) -> str:
+        path = self.folder / "weights" / "unnamed.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, path)
+        path.chmod(0o644)  # the library writes for the owner alone, but a service may run as another user
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        final = f"weights/{part}-{digest[:12]}.safetensors"
+        path.rename(self.folder / final)
+        return final
+
+    def sealed(self, step: str, setting: str, origin: str) -> Manifest:
+        """The manifest of the copy as it is now, with what was done to it; its metrics are gone until it is judged."""
+        done = {"step": step, "setting": setting, "from": origin, "notes": list(self.notes)}
+        method = self.manifest.method | {"compressed": [*self.manifest.method.get("compressed", ()), done]}
+        self.manifest = write_manifest(self.folder, replace(self.manifest, method=method, metrics={}))
+        return self.manifest
+
+
+def _point_at(graph: onnx.GraphProto, path: Path, data: str) -> None:
+    """Let every initializer that stands in the safetensors file read its bytes from there."""
+    places = offsets(path)
+    for tensor in graph.initializer:
+        if tensor.name in places:
+            begin, length = places[tensor.name]
+            for kind in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+                tensor.ClearField(kind)
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", data), ("offset", begin), ("length", length)):
+                tensor.external_data.add(key=key, value=str(value))
+
+
+def offsets(path: Path) -> dict[str, tuple[int, int]]:
+    """Tensor → where its bytes begin in a safetensors file, and how many there are."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, Any] = json.loads(file.read(length))
+    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
+    return {name: (8 + length + begin, end - begin) for name, (begin, end) in spans.items()}

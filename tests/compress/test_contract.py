@@ -1,0 +1,54 @@
+"""What every step promises: names of settings, and a copy that loads and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunewright.compress._copy import Copy
+from tunewright.core import plugins
+from tunewright.core.bundle import FORMAT, read_manifest, verify
+from tunewright.runtime.predictor import Predictor
+
+TEXTS = ["my card was stolen", "where is my refund?", "I want to change my address"]
+
+
+@pytest.mark.parametrize("step", plugins.names("compress"))
+def test_each_setting_gives_a_bundle_that_answers_and_says_what_was_done(
+    step: str, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    plugin = plugins.load("compress", step)
+    assert plugin.SETTINGS
+    assert len(set(plugin.SETTINGS)) == len(plugin.SETTINGS)
+    whole = Predictor.load(tiny_bundle, 1)
+    start = Copy.of(tiny_bundle, tmp_path / "start", [TEXTS])
+    for at, setting in enumerate(plugin.SETTINGS):
+        copy = start.again(tmp_path / str(at))
+        plugin.run(copy, setting)
+        assert copy.notes
+        copy.sealed(step, setting, whole.manifest.digest)
+        manifest = read_manifest(copy.folder)
+        verify(copy.folder, manifest)
+        assert manifest.format == FORMAT
+        (done,) = manifest.method["compressed"]
+        assert done == {"step": step, "setting": setting, "from": whole.manifest.digest, "notes": copy.notes}
+        assert manifest.metrics == {}
+        named = {path for part in manifest.parts.values() for path in (part.file, *part.data)}
+        assert {path for path in manifest.files if path.endswith((".onnx", ".safetensors"))} == named
+        answers = Predictor.load(copy.folder, 1)
+        for name, logits in answers.logits(TEXTS).items():
+            expected = whole.logits(TEXTS)[name]
+            assert np.abs(logits - expected).max() < 0.5 * expected.std(), setting
+
+
+@pytest.mark.parametrize("step", plugins.names("compress"))
+def test_the_same_bundle_gives_the_same_digest(
+    step: str, tiny_bundle: Path, tmp_path: Path, make: Callable[..., Copy]
+) -> None:
+    setting = plugins.load("compress", step).SETTINGS[0]
+    digests = [make(step, setting, TEXTS, name).manifest.digest for name in ("one", "other")]
+    assert digests[0] == digests[1]
+    assert digests[0] != read_manifest(tiny_bundle).digest

@@ -1,0 +1,112 @@
+"""Fewer tokens: the same tokens for texts that were seen, for both kinds of tokenizers; what stays and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from tunewright.compress import vocabulary
+from tunewright.compress._copy import Copy
+from tunewright.core.errors import TunewrightError
+from tunewright.runtime.predictor import Predictor
+
+TEXTS = ["my card was stolen", "where is my refund?"]
+SEEN, SCRIPTS = vocabulary.SETTINGS
+
+
+def unigram() -> Tokenizer:
+    words = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    words += [("▁card", -3.0), ("▁refund", -4.0), ("▁卡", -5.0), ("卡", -6.0), ("card", -7.0), ("привет", -8.0)]
+    words += [(letter, -9.0 - at / 10) for at, letter in enumerate("acdefrnux▁я")] + [("!", -20.0)]
+    tokenizer = Tokenizer(models.Unigram(words, unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", "<s> $A </s> $B </s>", [("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def test_a_unigram_model_keeps_what_was_seen_letters_of_the_script_and_its_least_likely_token() -> None:
+    whole = unigram()
+    record = json.loads(whole.to_str())
+    pieces = vocabulary._pieces(record)
+    seen = Counter(whole.encode("card card", add_special_tokens=False).ids)
+    stay = vocabulary.kept(record, pieces, seen, whole_scripts=False)
+    told = {pieces[at] for at in stay}
+    assert {"▁card", "!", "a", "x", "▁", "<mask>", "<unk>"} <= told
+    assert not told & {"▁refund", "▁卡", "卡", "привет", "я", "card"}
+    assert {"▁refund", "card"} <= {pieces[at] for at in vocabulary.kept(record, pieces, seen, whole_scripts=True)}
+    new = {old: at for at, old in enumerate(sorted(stay))}
+    small = Tokenizer.from_str(json.dumps(vocabulary.renumbered(record, pieces, new)))
+    assert small.get_vocab_size() == len(stay)
+    for text in ("card card", "card ☃ card"):
+        assert small.encode(text).ids == [new[at] for at in whole.encode(text).ids]
+    assert small.encode("refund").tokens == ["<s>", "▁", *"refund", "</s>"]
+
+
+def test_texts_seen_get_the_same_answers_to_the_last_bit_and_new_words_still_have_tokens(
+    make: Callable[..., Copy], tiny_bundle: Path
+) -> None:
+    copy = make("vocabulary", SEEN, TEXTS)
+    whole, small = Predictor.load(tiny_bundle, 1), Predictor.load(copy.folder, 1)
+    for name, logits in small.logits(TEXTS).items():
+        assert (logits == whole.logits(TEXTS)[name]).all()
+    size = small.modality.tokenizer.get_vocab_size()
+    assert size < whole.modality.tokenizer.get_vocab_size()
+    table = next(one for one in copy.graph("encoder.text").graph.initializer if one.name == "words.weight")
+    assert table.dims[0] == size == copy.manifest.backbone["config"]["vocab_size"]
+    assert "[UNK]" not in small.modality.tokenizer.encode("deposit").tokens
+    assert small.modality.pad_id == small.modality.tokenizer.token_to_id("[PAD]")
+
+
+def test_gradients_still_find_the_network(make: Callable[..., Copy]) -> None:
+    from tunewright.train.rebuild import rebuild
+
+    copy = make("vocabulary", SEEN, TEXTS)
+    assert rebuild(copy.folder).encoder.words.weight.shape[0] == copy.manifest.backbone["config"]["vocab_size"]
+
+
+def test_a_table_of_int8_rows_is_cut_as_well(make: Callable[..., Copy]) -> None:
+    copy = make("int8", "per channel")
+    before = Predictor.load(copy.folder, 1).logits(TEXTS)
+    copy.columns = [TEXTS]
+    vocabulary.run(copy, SEEN)
+    copy.sealed("vocabulary", SEEN, "")
+    after = Predictor.load(copy.folder, 1).logits(TEXTS)
+    assert all((one == after[name]).all() for name, one in before.items())
+    rows = {one.name: list(one.dims)[:1] for one in copy.graph("encoder.text").graph.initializer}
+    assert rows["words.weight_int8"] == rows["words.weight_row_scale"]
+
+
+def test_another_kind_of_tokenizer_and_other_inputs_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(TunewrightError, match="for Unigram and WordPiece tokenizers, and this one is BPE"):
+        vocabulary._pieces({"model": {"type": "BPE", "vocab": {}}, "added_tokens": []})
+    copy = Copy.of(tiny_bundle, tmp_path / "copy", [TEXTS])
+    object.__setattr__(copy.manifest, "modalities", {"ngrams": {}})
+    with pytest.raises(TunewrightError, match="for bundles that read tokens, and this one reads ngrams"):
+        vocabulary.run(copy, SEEN)
+
+
+def test_a_tokenizer_that_cuts_otherwise_is_noticed() -> None:
+    from tunewright.modalities.text import Text
+
+    whole = Text(unigram(), 32, pad_id=1)
+    same = {at: at for at in range(whole.tokenizer.get_vocab_size())}
+    vocabulary._same_tokens(whole, whole, same, [["card"]])
+    with pytest.raises(TunewrightError, match="cuts a text otherwise"):
+        vocabulary._same_tokens(whole, whole, same | {4: 5}, [["card"]])
+
+
+@pytest.mark.parametrize(("letter", "name"), [("a", "LATIN"), ("я", "CYRILLIC"), ("卡", "CJK"), ("!", ""), ("3", "")])
+def test_scripts(letter: str, name: str) -> None:
+    assert vocabulary.script(letter) == name
+
+
+def test_a_stray_letter_does_not_bring_its_script() -> None:
+    assert vocabulary._scripts({"▁card": 1000, "я": 1}) == {"LATIN"}

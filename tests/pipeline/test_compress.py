@@ -1,0 +1,185 @@
+"""A bundle made smaller, through the whole line: kept, refused, with and without labels, from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tunewright import pipeline, samples
+from tunewright.compress import fp16, int8
+from tunewright.core.bundle import read_manifest
+from tunewright.core.errors import TunewrightError
+from tunewright.pipeline import attempts
+
+TEST = samples.path("support_test.csv")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are measured, but on few requests."""
+    monkeypatch.setattr(attempts, "REQUESTS", 4)
+    monkeypatch.setattr(attempts, "BULK", 8)
+
+
+def wide(**limits: float) -> dict[str, Any]:
+    """Limits that a random backbone of 8 bits keeps."""
+    return {f"compress.{name}": value for name, value in {"accuracy_lost": 0.2, "flips": 0.5, **limits}.items()}
+
+
+def test_a_kept_setting_leaves_a_bundle_with_its_table_and_its_own_metrics(tiny_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    done = pipeline.compress(tiny_bundle, TEST, to="vocabulary, int8", out=out, settings=wide())
+    assert done.folder == out
+    manifest = read_manifest(out)
+    whole = read_manifest(tiny_bundle)
+    assert [one["step"] for one in manifest.method["compressed"]] == ["vocabulary", "int8"]
+    assert {one["from"] for one in manifest.method["compressed"]} == {whole.digest}
+    assert done.digest == manifest.digest
+    assert manifest.size_bytes < whole.size_bytes
+    first, *_, last = done.tried
+    assert first["setting"] == "as it was"
+    assert (first["flips"], first["lost"], first["recall_lost"]) == (0.0, 0.0, 0.0)
+    assert last["outcome"] == "kept"
+    assert last["lost_low"] <= last["lost"] <= last["lost_high"]
+    judged = {one.name: one.value for one in pipeline.evaluate(out, _judging(TEST)) if not one.slice}
+    assert last["value"] == pytest.approx(judged["accuracy"])
+    assert manifest.metrics["accuracy"]["value"] == pytest.approx(judged["accuracy"])
+    assert last["lost"] == pytest.approx(first["value"] - last["value"])
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    tables = [one for one in report["exhibits"] if one["title"] == "What was tried"]
+    assert len(tables[0]["rows"]) == len(done.tried)
+    assert "What was tried" in (out / "report.html").read_text(encoding="utf-8")
+    assert pipeline.show(out)["method_facts"]["compressed"][0]["step"] == "vocabulary"
+    assert not list(tmp_path.glob(".*"))
+
+
+def _judging(path: Path) -> pl.DataFrame:
+    """The half of the rows that judges, as the seed of the tiny bundle draws it."""
+    import numpy as np
+
+    rows = pl.read_csv(path)
+    order = np.random.default_rng(0).permutation(len(rows))
+    return rows[np.sort(order[len(rows) // 2 :]).tolist()]
+
+
+def test_the_first_setting_that_passes_is_kept_and_the_next_safer_is_tried_before(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first setting is spoilt: its weights are those of fp16, turned round."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    whole = int8.run
+
+    def spoilt(copy: Any, setting: str) -> None:
+        whole(copy, setting)
+        if setting == "per tensor":
+            model = copy.graph("encoder.text")
+            for one in model.graph.initializer:
+                if one.name.endswith("_row_scale"):
+                    one.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(one)[::-1].copy(), one.name))
+            copy.put("encoder.text", model)
+
+    monkeypatch.setattr(int8, "run", spoilt)
+    done = pipeline.compress(tiny_bundle, TEST, out=tmp_path / "out", settings=wide(flips=0.3))
+    assert [one["setting"] for one in done.tried] == ["as it was", "per tensor", "per channel"]
+    assert "flips" in done.tried[1]["outcome"]
+    assert done.tried[1]["flips"] > 0.3
+    assert read_manifest(tmp_path / "out").method["compressed"][0]["setting"] == "per channel"
+    assert np.isfinite(done.tried[2]["value"])
+
+
+def test_where_no_setting_passes_nothing_is_written_and_the_table_is_told(tiny_bundle: Path, tmp_path: Path) -> None:
+    limits = wide(score_shift=0.0)
+    with pytest.raises(pipeline.NotCompressed, match=r"no setting of int8 passes: per tensor: score shift") as refused:
+        pipeline.compress(tiny_bundle, TEST, out=tmp_path / "out", settings=limits)
+    assert refused.value.exit_code == 3
+    assert len(refused.value.exhibit.rows) == 1 + len(int8.SETTINGS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_is_not_reached_is_refused(tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    ran = cli("compress", tiny_bundle, TEST, "--to", "fp16", "--out", tmp_path / "out", "--target", "size_mb<=0.001")
+    assert ran.code == 3
+    assert "weights in fp16" in ran.out
+    assert "as it was" in ran.out
+    assert "target size_mb <= 0.001 is not reached" in ran.err
+    assert "add a step" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_labels_judge_flips_alone_and_that_is_said(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, said = pl.read_csv(TEST).select("text"), []
+    out = tmp_path / "out"
+    done = pipeline.compress(
+        tiny_bundle, rows, to="fp16", out=out, settings=wide(), listener=lambda one: said.append(one.get("say", ""))
+    )
+    assert any("no labels: only flips and the shift of scores are judged" in one for one in said)
+    assert done.tried[1]["value"] is None
+    assert done.tried[1]["flips"] is not None
+    assert read_manifest(out).metrics == {}
+
+
+def test_flipped_rows_lie_beside_the_bundle_and_not_in_it(tiny_bundle: Path, tmp_path: Path) -> None:
+    rows = pl.read_csv(TEST).select("text")
+    out = tmp_path / "out"
+    done = pipeline.compress(tiny_bundle, rows, out=out, settings=wide(flips=1.0))
+    count = round(done.tried[-1]["flips"] * len(rows))
+    beside = tmp_path / "out.rows.jsonl"
+    lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
+    flipped = [json.loads(line) for line in lines if json.loads(line)["audit"] == "compress"]
+    assert len(flipped) == count
+    for one in flipped:
+        assert one["before"] != one["after"]
+        assert one["text"] not in (out / "report.json").read_text(encoding="utf-8")
+
+
+def test_the_gates_of_the_task_hold_for_the_compressed_bundle_too(tiny_bundle: Path, tmp_path: Path) -> None:
+    gates = {"gates.accuracy": "> 1.0"}
+    with pytest.raises(pipeline.NotCompressed, match="gate accuracy > 1.0 is missed"):
+        pipeline.compress(tiny_bundle, TEST, to="fp16", out=tmp_path / "out", settings=wide() | gates)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"to": "int9"}, "there is no step of compression 'int9' → did you mean 'int8'"),
+        ({"to": "int8,int8"}, "--to names int8 twice"),
+        ({"to": ""}, "--to names no step"),
+        ({"targets": ["speed>3"]}, r"--target 'speed>3' is no target"),
+        ({"settings": {"compress.flip": 1}}, "compress.flip"),
+    ],
+)
+def test_what_is_not_known_is_refused(named: dict[str, Any], message: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(TunewrightError, match=message):
+        pipeline.compress(tiny_bundle, TEST, out=tmp_path / "out", **named)
+
+
+def test_twice_is_refused_and_an_existing_place_too(tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    once = tmp_path / "once"
+    assert cli("compress", tiny_bundle, TEST, "--to", "fp16", "--out", once, "--quiet").code == 0
+    assert "compress fp16 (weights in fp16), from sha256:" in cli("show", once).out
+    ran = cli("compress", once, TEST, "--to", "int8", "--out", tmp_path / "twice")
+    assert ran.code == 2
+    assert "compressed already (fp16, from sha256:" in ran.err
+    ran = cli("compress", tiny_bundle, TEST, "--to", "fp16", "--out", once)
+    assert (ran.code, "it exists already" in ran.err) == (2, True)
+    ran = cli("compress", tiny_bundle, "--out", tmp_path / "none")
+    assert (ran.code, "judged on one file of rows" in ran.err) == (2, True)
+
+
+def test_gradients_of_a_compressed_bundle_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    from tunewright.train.rebuild import rebuild
+
+    out = tmp_path / "small"
+    pipeline.compress(tiny_bundle, TEST, to="fp16", out=out, settings=wide())
+    assert fp16.SETTINGS[0] in read_manifest(out).method["compressed"][0]["setting"]
+    with pytest.raises(TunewrightError, match=r"the bundle is compressed \(fp16\), so it has no gradients"):
+        rebuild(out)
