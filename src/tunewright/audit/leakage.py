@@ -41,6 +41,8 @@ MOST_ROWS = 100_000
 """Training rows that twins are looked for in."""
 SHOWN = 100
 NO_TEXTS = "not run, because the texts of the training rows are not at hand"
+LABELLED = frozenset({"classify", "multilabel"})
+"""Kinds with labels of whole rows."""
 NO_LABELS = "not run, because there are no labels on both sides"
 NO_TIME = "not run, because the task names no column of times (split.by and split.column)"
 NO_IDS = "not run, because no column looks like an id"
@@ -99,9 +101,9 @@ def _pairs(context: Context, found: Twins, others: Sequence[str], texts: Sequenc
 def _words(context: Context, known: Sequence[str], texts: Sequence[str]) -> Iterator[Finding]:
     """Names of labels in the judged rows, and words that decide a class of the training rows."""
     labels, truth = context.kind.labels, context.truth
-    for name in ("label_names", "deciding_words") if truth is None or not labels or truth.ndim > 2 else ():
-        yield Finding("leakage", name, None, note=NO_LABELS)
-    if truth is None or not labels or truth.ndim > 2:
+    if truth is None or context.kind_name not in LABELLED:
+        for name in ("label_names", "deciding_words"):
+            yield Finding("leakage", name, None, note=NO_LABELS)
         return
     hits, n = int(named(texts, truth, labels).sum()), len(texts)
     note = f"{hits} rows hold the name of their own label, and of no other"
