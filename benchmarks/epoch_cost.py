@@ -116,8 +116,8 @@ def of_tunewright(backbone: Path, batch: int) -> Epoch:
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
     from tunewright.train.checkpoint import Checkpoints
-    from tunewright.train.context import Part
     from tunewright.train.course import Model
+    from tunewright.train.examples import Part
     from tunewright.train.learn import prepare
     from tunewright.train.loop import descend
 

@@ -136,8 +136,9 @@ def asked(learner: Learner) -> Callable[[Any], dict[str, Any]]:
 def of_tunewright(backbone: Path) -> Learner:
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
-    from tunewright.train.context import Part, logits_of
+    from tunewright.train.examples import Part
     from tunewright.train.learn import learn, prepare
+    from tunewright.train.outputs import logits_of
 
     def learner(texts: list[str], labels: list[int], test: list[str], seed: int) -> tuple[list[int], dict[str, float]]:
         own = {"fit.backbone": str(backbone), "fit.method": "contrastive", "fit.minutes": 60.0}

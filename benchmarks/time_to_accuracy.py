@@ -146,8 +146,10 @@ def of_tunewright(backbone: Path) -> Side:
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
     from tunewright.train import device
-    from tunewright.train.context import Context, Fitted, Part, logits_of
+    from tunewright.train.context import Context, Fitted
+    from tunewright.train.examples import Part
     from tunewright.train.learn import prepare
+    from tunewright.train.outputs import logits_of
 
     own = {"fit.backbone": str(backbone), "fit.threads": 2, "fit.minutes": 60.0, "inputs.text": "text"}
     own |= {"targets.0.column": "label", "targets.0.labels": [f"{label:02}" for label in range(77)]}

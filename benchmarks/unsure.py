@@ -134,7 +134,7 @@ def embedded(rows: Rows) -> Any:
     from tunewright.backbones._load import load
     from tunewright.core.sections import Fit
     from tunewright.heads._pooled import Embed
-    from tunewright.train.context import frozen, of_rows
+    from tunewright.train.outputs import frozen, of_rows
 
     backbone, _ = load("minilm-en", Fit())
     windows = backbone.modality.windows([[text for text, _ in rows]])

@@ -175,8 +175,9 @@ def make_context(
     from tunewright.backbones._load import load
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
-    from tunewright.train.context import Context, Part
+    from tunewright.train.context import Context
     from tunewright.train.device import choose, threads
+    from tunewright.train.examples import Part
     from tunewright.train.learn import learnt_kind, together
 
     known = sorted({row["intent"] for row in sample_rows["support_train.csv"]})

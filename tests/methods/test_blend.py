@@ -15,8 +15,8 @@ import tunewright
 from tunewright import samples
 from tunewright.core.errors import TunewrightError
 from tunewright.methods import blend, lexical, probe
-from tunewright.train.context import frozen
 from tunewright.train.hand_over import to_hf
+from tunewright.train.outputs import frozen
 
 Make = Callable[..., Any]
 

@@ -12,7 +12,7 @@ import torch
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.train import ladder
-from tunewright.train.context import frozen
+from tunewright.train.outputs import frozen
 
 KINDS = ("classify", "multilabel", "regress")
 SETTINGS = {"fit.epochs": 1, "fit.learning_rate": 1e-3, "fit.batch_rows": 16}

@@ -16,8 +16,8 @@ from tunewright.core.types import Windows
 from tunewright.methods import contrastive, probe
 from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
 from tunewright.objectives.supcon import contrast
-from tunewright.train.context import logits_of
 from tunewright.train.course import Model
+from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
 PASSES = 12
@@ -155,7 +155,7 @@ def test_the_loss_is_the_supervised_contrastive_one() -> None:
 
 def gap(context: Any, encoder: nn.Module) -> float:
     """Mean cosine of training rows of one class less that of rows of two classes."""
-    from tunewright.train.context import frozen
+    from tunewright.train.outputs import frozen
 
     windows, modality = context.train.windows, context.backbone.modality
     vectors = np.stack(frozen(encoder, Contrast(context.backbone.pooling), modality, windows, context.device))
@@ -297,6 +297,13 @@ def test_where_validation_rows_are_too_few_to_judge_they_are_learnt_from(
     assert (fitted.facts["judged"], fitted.facts["tuned"], fitted.facts["scores"]) == (False, True, [])
     np.testing.assert_array_equal(fitted.validation_logits, plain.validation_logits)
     assert gap(context, fitted.encoder) > gap(context, context.backbone.encoder) + 0.03
+
+
+def test_a_promise_is_judged_by_however_few_rows(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets of labels rest on answers of the model that ships, not on those of the plain probe."""
+    monkeypatch.setattr(contrastive, "JUDGES", 41)
+    fitted = contrastive.fit(make_context("classify", SETTINGS | {"unsure.error": 0.1}))
+    assert fitted.facts["judged"] is True
 
 
 def test_of_many_windows_some_are_drawn_from(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:

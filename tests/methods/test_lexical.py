@@ -26,7 +26,7 @@ from tunewright.modalities.ngrams import Ngrams
 from tunewright.pipeline import use
 from tunewright.pipeline.judge import evaluate
 from tunewright.serve.http import application
-from tunewright.train.context import Part
+from tunewright.train.examples import Part
 
 Make = Callable[..., Any]
 TRAIN, TEST = samples.path("support_train.csv"), samples.path("support_test.csv")

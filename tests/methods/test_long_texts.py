@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tunewright.core import plugins
-from tunewright.train.context import Part, frozen
+from tunewright.train.examples import Part
+from tunewright.train.outputs import frozen
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.max_tokens": 16, "fit.epochs": 1, "fit.batch_rows": 16, "fit.layers": 1, "fit.size": 2}

@@ -16,8 +16,8 @@ from tunewright.core.errors import TunewrightError
 from tunewright.methods import lora, probe
 from tunewright.methods._low_rank import Beside, merge, put_beside
 from tunewright.methods._partial import shared
-from tunewright.train.context import logits_of
 from tunewright.train.hand_over import to_hf
+from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.epochs": 2, "fit.learning_rate": 2e-2, "fit.batch_rows": 16, "fit.average": 0.9}

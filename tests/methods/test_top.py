@@ -16,7 +16,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Ragged
 from tunewright.methods import _states, probe, top
 from tunewright.train import cache as caching
-from tunewright.train.context import logits_of
+from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
 SETTINGS = {

@@ -20,9 +20,9 @@ from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
 from tunewright.methods import full, lora
 from tunewright.train import take
-from tunewright.train.context import logits_of
 from tunewright.train.ensemble import SHARE, as_logits, mean_answers, mix
 from tunewright.train.learn import prepare
+from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.epochs": 2, "fit.learning_rate": 3e-3, "fit.batch_rows": 16, "fit.average": 0.0, "fit.patience": 9}

@@ -25,8 +25,8 @@ from tunewright.methods import probe
 from tunewright.runtime.graphs import Graph
 from tunewright.train import export
 from tunewright.train.assemble import same_numbers, subset
-from tunewright.train.context import logits_of
 from tunewright.train.export import TOLERANCE, compare, rows_to_compare
+from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
 LABELS = Classify(("a", "b", "c"))

@@ -18,8 +18,8 @@ from tunewright.core.task import Task, parse_set, read_task
 from tunewright.data.identity import terms_of
 from tunewright.methods import lexical, probe
 from tunewright.train import fairness
-from tunewright.train.context import Part
 from tunewright.train.course import Model
+from tunewright.train.examples import Part
 from tunewright.train.fairness import augmented, cells, check, judged_by, treated, weights_of
 
 Make = Callable[..., Any]

@@ -14,7 +14,7 @@ from tunewright.core.run import Run
 from tunewright.core.task import Task, read_task
 from tunewright.kinds.classify import Classify
 from tunewright.train import learn as learning
-from tunewright.train.context import Part, encode
+from tunewright.train.examples import Part, encode
 from tunewright.train.learn import choose_backbone, learn, prepare
 
 Make = Callable[..., Any]
@@ -87,7 +87,7 @@ def test_embeddings_of_long_rows_are_the_mean_of_their_windows_by_tokens(task: T
     row = int(windows.owner[np.flatnonzero(np.diff(windows.owner) == 0)[0]])
     index = np.flatnonzero(windows.owner == row)
     from tunewright.heads._pooled import Embed
-    from tunewright.train.context import frozen
+    from tunewright.train.outputs import frozen
 
     pieces = frozen(context.backbone.encoder, Embed("mean"), context.backbone.modality, windows, context.device)
     expected = np.average([pieces[at] for at in index], axis=0, weights=windows.cost[index])

@@ -16,9 +16,9 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.task import read_task
 from tunewright.methods import adalora, full, lora, top
 from tunewright.train import checkpoint, members, take
-from tunewright.train.context import logits_of
 from tunewright.train.ladder import climb
 from tunewright.train.members import Member
+from tunewright.train.outputs import logits_of
 from tunewright.train.soup import greedy, mean
 
 Make = Callable[..., Any]

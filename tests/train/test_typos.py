@@ -9,7 +9,7 @@ import pytest
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.task import Task
-from tunewright.train.context import Part
+from tunewright.train.examples import Part
 from tunewright.train.typos import mistyped
 
 TEXTS = [f"where is parcel number {at} of mine" for at in range(40)]

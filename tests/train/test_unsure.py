@@ -12,8 +12,9 @@ import pytest
 
 from tunewright.core.errors import TunewrightError
 from tunewright.kinds.classify import Classify
-from tunewright.train.context import Fitted, Part
+from tunewright.train.context import Fitted
 from tunewright.train.detector import Seen, best_detector
+from tunewright.train.examples import Part
 from tunewright.train.scopes import scoped
 from tunewright.train.unsure import calibrated, check, fewest
 

@@ -138,7 +138,7 @@ def _unmet(needs: frozenset[str], context: Context) -> str:
 
 def _lacks(context: Context, need: str) -> bool:
     value = getattr(context, need)
-    return value is None or value is False or (need in ("language", "groups", "others") and not value)
+    return value is None or value is False or (isinstance(value, str | Mapping) and not value)
 
 
 def _all_silent(name: str, kind: Kind, note: str) -> list[Finding]:

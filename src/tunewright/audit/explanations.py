@@ -33,6 +33,7 @@ from tunewright.audit._drivers import driving_words
 from tunewright.audit._explainers import EXPLAINERS, FEWEST, NO_GRADIENTS, PIECES, TEXTS, affordable, at_hand, explained
 from tunewright.audit._faithfulness import MEASURES, Faithful, areas, faithfulness, mean_with_interval, verdict
 from tunewright.audit._intervals import BOOTSTRAP
+from tunewright.audit._parts import joined
 from tunewright.audit._random_weights import FAILED, PASSED, UNSURE, against_random
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Finding, Kind
@@ -103,8 +104,7 @@ def _first(texts: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 def _readable(context: Context) -> NDArray[np.int64]:
     """Rows with at least two words."""
-    joined = (" ".join(str(value or "") for value in row) for row in zip(*context.inputs.values(), strict=True))
-    return np.array([at for at, text in enumerate(joined) if len(pieces(text)) > 1], np.int64)
+    return np.array([at for at, text in enumerate(joined(context.inputs)) if len(pieces(text)) > 1], np.int64)
 
 
 def _findings(way: str, of_it: Faithful, seed: int) -> list[Finding]:

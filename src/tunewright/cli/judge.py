@@ -13,6 +13,7 @@ from tunewright.cli.options import (
     Folder,
     Json,
     NoHeader,
+    OwnLabel,
     Quiet,
     Seed,
     Separator,
@@ -27,9 +28,7 @@ from tunewright.cli.options import (
 def evaluate(
     bundle: Folder,
     rows: Annotated[str, typer.Argument(help="Labelled rows.")],
-    label: Annotated[
-        str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")
-    ] = None,
+    label: OwnLabel = None,
     separator: Separator = None,
     no_header: NoHeader = False,
     columns: Columns = None,
@@ -58,9 +57,7 @@ def audit(
         list[str] | None,
         typer.Option("--group", help="Columns whose groups are to be treated alike, with commas or repeated."),
     ] = None,
-    label: Annotated[
-        str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")
-    ] = None,
+    label: OwnLabel = None,
     text: Text = None,
     train: Annotated[
         str | None, typer.Option("--train", help="The rows that the model learnt from, for audits that need them.")

@@ -16,6 +16,7 @@ Text = Annotated[list[str] | None, typer.Option("--text", help="Input column; re
 Label = Annotated[
     list[str] | None, typer.Option("--label", help="Label column; repeat it for one 0/1 column per label.")
 ]
+OwnLabel = Annotated[str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")]
 Targets = Annotated[
     list[str] | None,
     typer.Option("--target", help="COLUMN or COLUMN:KIND to predict; repeat it for several, learnt together."),

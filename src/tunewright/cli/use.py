@@ -13,6 +13,7 @@ from tunewright.cli.options import (
     Folder,
     Json,
     NoHeader,
+    OwnLabel,
     Quiet,
     Separator,
     Set,
@@ -112,9 +113,7 @@ def compress(
     train: Annotated[
         str | None, typer.Option("--train", help="vocabulary: rows whose tokens stay; default: half of ROWS.")
     ] = None,
-    label: Annotated[
-        str | None, typer.Option("--label", help="Label column; default: the one it was fitted on.")
-    ] = None,
+    label: OwnLabel = None,
     task: TaskFile = None,
     set_: Set = None,
     separator: Separator = None,

@@ -14,9 +14,11 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Ragged, Windows
 from tunewright.runtime.batches import by_cost
 from tunewright.train.cache import Write, let_go
-from tunewright.train.context import EMBED_BUDGET, Context, Examples
+from tunewright.train.context import Context
 from tunewright.train.device import exact, fast, give_back
+from tunewright.train.examples import Examples
 from tunewright.train.feed import Feed
+from tunewright.train.outputs import EMBED_BUDGET
 
 WORTH = 0.5
 """The largest share of the time left that the lower layers may take, looked at after ``LOOK`` seconds."""

@@ -19,10 +19,12 @@ from tunewright.core.types import Array
 from tunewright.kinds._several import named_kind
 from tunewright.methods import probe
 from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
-from tunewright.train.context import Context, Examples, Fitted, Part, both_weights, encode, of_rows, outputs
+from tunewright.train.context import Context, Fitted
 from tunewright.train.course import Course, Judge
+from tunewright.train.examples import Examples, encode
 from tunewright.train.feed import Feed
 from tunewright.train.loop import descend
+from tunewright.train.outputs import of_rows, outputs
 
 KINDS = ("classify",)
 RATE = 3e-4
@@ -52,7 +54,7 @@ def fit(context: Context) -> Fitted:
         what = named_kind(context.target.kind)
         raise TunewrightError(f"method 'contrastive' does not fit {what}", "use --method full")
     start = context.start or probe.fit(context)
-    if len(context.validation.truth) < JUDGES:
+    if len(context.validation) < JUDGES and not context.task.unsure.error:  # a promise needs answers of what ships
         return _unjudged(context, start)
     begun = context.run.elapsed
     model = _model(context)
@@ -90,21 +92,14 @@ def _unjudged(context: Context, start: Fitted) -> Fitted:
     What comes then is calibrated by what the probe said of the validation rows.
     """
 
-    def refit() -> Fitted:
-        return replace(_on_all_rows(context, start), validation_logits=start.validation_logits)
-
     facts = start.facts | {"judged": False, "tuned": False, "scores": []}
-    return replace(start, method="contrastive", facts=facts, refit=refit)
+    return replace(start, method="contrastive", facts=facts, refit=lambda: _on_all_rows(context, start))
 
 
 def _on_all_rows(context: Context, start: Fitted) -> Fitted:
     """A training on training and validation rows together; nothing is left to judge by, so its end is taken."""
-    parts = [context.parts[name] for name in ("train", "validation")]
-    columns = list(context.task.inputs)
-    inputs = {column: [value for part in parts for value in part.inputs[column]] for column in columns}
-    truth = [value for part in parts for value in part.truth]
-    both = Part(inputs, truth, weights=both_weights(context.train.weights, context.validation.weights))
-    examples = encode(both, columns, context.backbone.modality, context.kind)
+    both = context.parts["train"].joined(context.parts["validation"])
+    examples = encode(both, list(context.task.inputs), context.backbone.modality, context.kind)
     model = _model(context)
     learnt = _feed(context, examples)
     vectors = np.concatenate([context.train_embeddings, context.validation_embeddings])

@@ -25,7 +25,8 @@ from tunewright.heads._pooled import mean
 from tunewright.methods import probe
 from tunewright.methods._side_by_side import solver_of
 from tunewright.modalities.ngrams import Ngrams
-from tunewright.train.context import Context, Examples, Fitted, Part, encode
+from tunewright.train.context import Context, Fitted
+from tunewright.train.examples import Examples, Part, encode
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Inverse regularisation C, weakest model first; the search starts in the middle."""

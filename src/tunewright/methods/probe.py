@@ -18,7 +18,8 @@ from torch import nn
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind
 from tunewright.methods._side_by_side import SideBySide, solver_of
-from tunewright.train.context import Context, Fitted, both_weights
+from tunewright.train.context import Context, Fitted
+from tunewright.train.examples import both_weights
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Inverse regularisation C, weakest model first; embeddings have length 1, so useful values lie well above 1."""

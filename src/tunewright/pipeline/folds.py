@@ -193,7 +193,7 @@ def pool_of(task: Task, parts: Parts) -> Pool | None:
 
 def _contexts(task: Task, rows: Rows, run: Run) -> Callable[[int, Fold], Context]:
     """What makes the context of a fold's fit; the backbone is loaded once, and frozen activations are shared."""
-    from tunewright.train.context import Part
+    from tunewright.train.examples import Part
     from tunewright.train.learn import choose_backbone, prepare
 
     target, language = _with_all_labels(task, rows), language_of(task, rows)
@@ -216,7 +216,7 @@ def _contexts(task: Task, rows: Rows, run: Run) -> Callable[[int, Fold], Context
 
 
 def _pool(rows: Rows, target: str, train: Any, validation: Any) -> Pool:
-    from tunewright.train.context import Part
+    from tunewright.train.examples import Part
     from tunewright.train.pool import Pool
 
     return Pool(Part(rows.inputs, rows.targets[target]), {"train": train, "validation": validation})

@@ -161,7 +161,7 @@ def context_of(
     held_out : rows on which the exported graphs are compared; default: those that the bundle will be judged on
     """
     with training("`fit`"):
-        from tunewright.train.context import Part
+        from tunewright.train.examples import Part
         from tunewright.train.learn import prepare, together
 
     held_out = parts.test if held_out is None else held_out

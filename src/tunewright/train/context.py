@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,77 +31,17 @@ from tunewright.heads._pooled import Embed
 from tunewright.heads._several import SeveralHead
 from tunewright.kinds._several import Several, Single
 from tunewright.objectives._wrapped import paired, wrapped
-from tunewright.runtime.batches import by_cost
 from tunewright.train.cache import Cache, about, digest_of
 from tunewright.train.course import Course, Model, decayed, one_after_other
 from tunewright.train.depth import by_depth
-from tunewright.train.device import exact, fast, give_back
+from tunewright.train.device import give_back
+from tunewright.train.examples import Examples, Part, encode
 from tunewright.train.fairness import DRO, cells, judged_by
 from tunewright.train.feed import Feed
+from tunewright.train.outputs import frozen, of_rows, outputs
 from tunewright.train.pool import Pool
 from tunewright.train.repeats import repeats
 from tunewright.train.step import plain
-
-Columns = Mapping[str, Sequence[Any]]
-
-EMBED_BUDGET = 1024
-"""Tokens of one batch when a frozen encoder runs."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one part as the training side needs them.
-
-    inputs : input column → n raw values; truth : n raw values of the target, or tuples with one of each target
-    groups : of each row, where the task names groups; weights : (n,), how much each row counts; None = all alike
-    """
-
-    inputs: Columns
-    truth: Sequence[Any]
-    groups: Sequence[str] = ()
-    weights: Array | None = None
-
-    def take(self, index: Sequence[int]) -> Part:
-        """The rows at ``index``, in that order."""
-        inputs = {column: [values[at] for at in index] for column, values in self.inputs.items()}
-        groups = [self.groups[at] for at in index] if len(self.groups) else ()
-        weights = self.weights[np.asarray(index, np.int64)] if self.weights is not None else None
-        return Part(inputs, [self.truth[at] for at in index], groups, weights)
-
-    def joined(self, other: Part) -> Part:
-        """The rows of both, one after the other."""
-        inputs = {column: [*values, *other.inputs[column]] for column, values in self.inputs.items()}
-        groups = [*self.groups, *other.groups]
-        return Part(inputs, [*self.truth, *other.truth], groups, both_weights(self.weights, other.weights))
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One part, encoded: n rows as m windows with their truth.
-
-    wanted : the truth of the m windows, or of their steps
-    weights : (n,), how much each row counts; None = all alike
-    """
-
-    windows: Windows
-    truth: Array
-    wanted: Array | Ragged
-    weights: Array | None = None
-
-    def __len__(self) -> int:
-        return self.windows.rows
-
-
-def encode(part: Part, columns: Sequence[str], modality: Modality, kind: Kind) -> Examples:
-    """Windows and truth of one part."""
-    windows = modality.windows([part.inputs[column] for column in columns])
-    truth = kind.encode(part.truth)
-    return Examples(windows, truth, kind.spread(truth, windows), part.weights)
-
-
-def both_weights(one: Array | None, other: Array | None) -> Array | None:
-    """Of the rows of two parts, one after the other."""
-    return np.concatenate([one, other]) if one is not None and other is not None else None
 
 
 @dataclass
@@ -343,53 +283,3 @@ class Context:
         out = of_rows(vectors, examples.windows)
         give_back()
         return out
-
-
-def of_rows(vectors: Sequence[Array], windows: Windows) -> NDArray[np.float32]:
-    """Embeddings (d,) of m windows → float32 (n, d): the mean over a row's windows, weighted by their cost."""
-    out = np.zeros((windows.rows, vectors[0].shape[-1]), np.float32)
-    np.add.at(out, windows.owner, np.stack(vectors) * windows.share()[:, None].astype(np.float32))
-    return out
-
-
-def frozen(
-    encoder: nn.Module,
-    head: nn.Module,
-    modality: Modality,
-    windows: Windows,
-    device: torch.device,
-    run: Run | None = None,
-    *,
-    bf16: bool = False,
-) -> list[Array]:
-    """Outputs of encoder and head, one array per window, without padding; in exact fp32, unless ``bf16``."""
-    feed = Feed(windows, np.zeros(len(windows)), modality.batch)
-    return outputs(Model(encoder, head), feed, device, run, bf16=bf16)
-
-
-@torch.inference_mode()
-def outputs(
-    model: Model, feed: Feed, device: torch.device, run: Run | None = None, *, bf16: bool = False
-) -> list[Array]:
-    """Outputs of a model, one array per window, without padding; in exact fp32, unless ``bf16``."""
-    model.eval()
-    windows = feed.windows
-    out: list[Any] = [None] * len(windows)
-    done, total = 0, int(windows.cost.sum())
-    with fast(device, bf16=True) if bf16 else exact():
-        for index in by_cost(windows.cost, EMBED_BUDGET):
-            states, mask = model.encoder(**feed.inputs(index, device))
-            values = model.head(states, mask).float().cpu().numpy()
-            lengths = mask.sum(1).long().tolist()
-            for at, window in enumerate(index.tolist()):
-                out[window] = values[at, : lengths[at]] if values.ndim == 3 else values[at]
-            done += int(windows.cost[index].sum())
-            if run is not None:
-                run.progress("embed", done / total)
-    return out
-
-
-def logits_of(context: Context, encoder: nn.Module, head: nn.Module, examples: Examples) -> Array:
-    """Logits of n rows in exact fp32."""
-    pieces = frozen(encoder, head, context.backbone.modality, examples.windows, context.device)
-    return context.kind.gather(pieces, examples.windows)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Array, Kind
-from tunewright.train.context import Context, outputs
+from tunewright.train.context import Context
 from tunewright.train.course import Best, Course, Model
 from tunewright.train.loop import descend
 from tunewright.train.members import Member, Place, members
+from tunewright.train.outputs import outputs
 
 KINDS = ("classify", "multilabel", "regress")
 SHARE = 0.5

@@ -17,7 +17,7 @@ from tunewright.data.identity import Terms, terms_of
 from tunewright.kinds._several import named_kind
 
 if TYPE_CHECKING:
-    from tunewright.train.context import Part
+    from tunewright.train.examples import Part
 
 DRO = "group_dro"
 KINDS = ("classify",)

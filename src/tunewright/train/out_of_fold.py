@@ -16,8 +16,9 @@ from tunewright.core.run import Run
 from tunewright.core.types import Array, Kind
 from tunewright.train import device
 from tunewright.train.checkpoint import Checkpoints
-from tunewright.train.context import Context, frozen
+from tunewright.train.context import Context
 from tunewright.train.learn import learn
+from tunewright.train.outputs import frozen
 from tunewright.train.thresholds import even
 
 

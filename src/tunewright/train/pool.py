@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tunewright.train.context import Part
+    from tunewright.train.examples import Part
 
 
 @dataclass(frozen=True)

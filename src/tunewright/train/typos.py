@@ -13,7 +13,7 @@ from tunewright.core.task import Task
 from tunewright.data.changes import changed, fits
 
 if TYPE_CHECKING:
-    from tunewright.train.context import Part
+    from tunewright.train.examples import Part
 
 WAYS = ("typo", "homophone", "shape")
 """Slips of a hand or of an input method; those that fit the language take turns."""

@@ -16,7 +16,8 @@ from tunewright.core.types import Array, Kind
 from tunewright.kinds._promise import rank_of
 from tunewright.kinds._several import Several, Single
 from tunewright.kinds.classify import Classify
-from tunewright.train.context import Context, Fitted, Part
+from tunewright.train.context import Context, Fitted
+from tunewright.train.examples import Part
 from tunewright.train.thresholds import even
 
 
