@@ -34,7 +34,7 @@ POINTS = {  # "of" a module: as it is called there
     "manifest": "tunewright.train.assemble:write_manifest",
     "compare": "tunewright.train.assemble:compare",
     "report": "tunewright.report:write_rows",
-    "rename": "os:rename of tunewright.core.run",
+    "rename": "os:rename of tunewright.core.switch",
     "beside": "tunewright.pipeline.release:_put_beside",
     "finished": "tunewright.core.run:Run.finished",
 }

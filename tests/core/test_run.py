@@ -1,4 +1,4 @@
-"""Runs: one at a time, whole or not at all – through kills, full disks and Ctrl-C, in processes of their own."""
+"""Runs and their switch: one at a time, whole or not at all – through kills, full disks and Ctrl-C, in processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from tunewright.core.errors import Interrupted, TunewrightError
-from tunewright.core.run import Run, publish, recover, set_aside, start
+from tunewright.core.run import Run, start
+from tunewright.core.switch import publish, recover, set_aside
 
 StartPython = Callable[..., "Popen[str]"]
 
@@ -26,7 +27,8 @@ PRELUDE = """
 import os, shutil, signal, sys, time
 from pathlib import Path
 from tunewright.core.errors import TunewrightError
-from tunewright.core.run import publish, recover, start
+from tunewright.core.run import start
+from tunewright.core.switch import publish, recover
 
 def stage(run, content):
     staged = run.folder / "staged"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.core.run import recover
+from tunewright.core.switch import recover
 
 
 @dataclass(frozen=True)

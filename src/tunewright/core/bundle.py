@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import DamagedBundle, TunewrightError
-from tunewright.core.run import recover
+from tunewright.core.switch import recover
 
 FORMAT = 2
 """2: a kind may keep a promise, a scaling and a detector, which a program that reads format 1 would not heed."""

@@ -1,4 +1,4 @@
-"""A run: its folder ``OUT.run/`` under a lock, its log, its clock, its answer to Ctrl-C, and the switch to ``OUT``."""
+"""A run: its folder ``OUT.run/`` under a lock, its log, its clock, and its answer to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 
 from tunewright.core.errors import Interrupted, TunewrightError
 from tunewright.core.journal import Journal, Lines
+from tunewright.core.switch import discard, end_switch, publish
 
 Listener = Callable[[dict[str, Any]], None]
 BUNDLE = ("bundle.json", "a bundle")
@@ -106,7 +107,7 @@ class Run:
     def finished(self, *, released: bool = True) -> None:
         """Let go of what this run kept and, where a bundle is released, of what others did."""
         for work in [*(self.folder.glob("work-*") if released else ()), self.work]:
-            _discard(work)
+            discard(work)
 
     def progress(self, stage: str, share: float, **facts: Any) -> None:
         """Tell the listener how far a stage is (0 to 1), and the journal of a step of a training."""
@@ -198,7 +199,7 @@ def start(
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        _end_switch(out)
+        end_switch(out)
         kept = list(folder.glob("work-*"))
         if out.exists() and not force and not (continues and any(_made(work, out, mark) for work in kept)):
             raise _exists(out)
@@ -256,87 +257,3 @@ def _ctrl_c(run: Run) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def publish(staged: Path, out: Path) -> None:
-    """Move a finished folder to ``out``, whole or not at all.
-
-    Where ``out`` exists it is first moved to ``OUT.run/old``. A kill between the two renames leaves a finished folder
-    in ``OUT.run/ready`` and none at ``out``; the next reader or run ends the switch.
-    """
-    folder = staged.parent
-    ready, old = folder / "ready", folder / "old"
-    _discard(ready)
-    _discard(old)
-    _sync(staged)
-    with _uninterrupted():
-        os.rename(staged, ready)
-        if out.exists():
-            os.rename(out, old)
-        os.rename(ready, out)
-        _discard(old)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C is not heard here: the switch takes a moment, and half of it is not to be seen."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def set_aside(staged: Path, place: Path) -> None:
-    """Move a finished folder that is not to be released to ``place``; an older one there goes."""
-    shutil.rmtree(place, ignore_errors=True)
-    os.rename(staged, place)
-
-
-def recover(out: Path) -> None:
-    """For readers of ``out``: end a switch to it that a kill cut short. Does nothing while a run holds it."""
-    out = Path(os.path.abspath(out))
-    if out.exists():
-        return
-    folder = out.with_name(out.name + ".run")
-    if not folder.is_dir():
-        return
-    with open(folder / "lock", "a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        _end_switch(out)
-
-
-def _end_switch(out: Path) -> None:
-    folder = out.with_name(out.name + ".run")
-    ready, old = folder / "ready", folder / "old"
-    if not out.exists():
-        finished = next((one for one in (ready, old) if one.is_dir()), None)
-        if finished is not None:
-            os.rename(finished, out)
-    _discard(ready)
-    if out.exists():
-        _discard(old)
-
-
-def _discard(path: Path) -> None:
-    """Remove a folder, or the link to one; a kill on the way leaves nothing that looks like a finished bundle."""
-    gone = path.with_name("discarded")
-    shutil.rmtree(gone, ignore_errors=True)
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        os.rename(path, gone)
-        shutil.rmtree(gone, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())

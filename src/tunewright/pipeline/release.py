@@ -18,7 +18,8 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, write_manifest
 from tunewright.core.journal import read_journal
 from tunewright.core.memory import peak_rss_bytes
-from tunewright.core.run import Listener, Run, set_aside, start
+from tunewright.core.run import Listener, Run, start
+from tunewright.core.switch import set_aside
 from tunewright.core.task import Sources, Task
 from tunewright.core.task import settings as settings_of
 from tunewright.core.types import Finding, Kind
