@@ -12,7 +12,7 @@ import polars as pl
 
 from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
-from tunewright.data import dataset
+from tunewright.data import files
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def source(rows: str, format_name: str) -> Iterator[tuple[str, str]]:
     if rows != "-":
         yield rows, ""
         return
-    with dataset.spooled(sys.stdin.buffer, format_name) as path:
+    with files.spooled(sys.stdin.buffer, format_name) as path:
         yield str(path), "standard input"
 
 
@@ -29,7 +29,7 @@ def write(frames: Iterable[pl.DataFrame], path: str, *, force: bool) -> None:
     """Answers into a file by its suffix, or to standard output as csv; the file appears whole or not at all."""
     if path == "-":
         try:
-            dataset.write(iter(frames), sys.stdout.buffer)
+            files.write(iter(frames), sys.stdout.buffer)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,4 +43,4 @@ def write(frames: Iterable[pl.DataFrame], path: str, *, force: bool) -> None:
         raise TunewrightError(f"{path}: its suffix is that of no format that can be written", f"use one of: {known}")
     if target.exists() and not force:
         raise TunewrightError(f"{path}: it exists already", "pass --force to replace it, or choose another --out")
-    dataset.write(iter(frames), target, name)
+    files.write(iter(frames), target, name)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.sections import Data
 from tunewright.core.types import Array
-from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan, json_texts
+from tunewright.data.files import scan_of
+from tunewright.data.formats._scan import CHUNK_ROWS, PLACE, Scan
+from tunewright.data.frames import FRAME, as_texts, frame_of
 
-FRAME = "the frame"
 HASHED_ROWS = 65_536
 Source = Any
 """A path, a polars or pandas frame, or a mapping of lists (column → values)."""
@@ -109,7 +104,7 @@ def read(
     """
     options = options or Data()
     if not isinstance(source, str | os.PathLike):
-        return _of_frame(_frame(source), options, columns, name or FRAME, optional)
+        return _of_frame(frame_of(source), options, columns, name or FRAME, optional)
     with _called(source, name) as shown:
         scan = scan_of(source, options)
         chosen = _renamed(scan.frame, options)
@@ -138,7 +133,7 @@ def stream(
     """
     options = options or Data()
     if not isinstance(source, str | os.PathLike):
-        frame = _renamed(_frame(source).lazy(), options).collect()
+        frame = _renamed(frame_of(source).lazy(), options).collect()
         _require(columns, frame.columns, name or FRAME)
         yield from frame.iter_slices(chunk_rows) if len(frame) else (frame,)
         return
@@ -157,119 +152,6 @@ def stream(
             raise _unreadable(shown, error) from error
         if empty:
             yield pl.DataFrame(schema={one: schema[one] for one in known})
-
-
-@contextmanager
-def spooled(stdin: BinaryIO, format_name: str = "auto") -> Iterator[Path]:
-    """What comes through a pipe, as a temporary file for ``read`` and ``stream``; removed afterwards.
-
-    The format is ``format_name``, or found from the first bytes: Parquet, spreadsheet, JSON, else csv.
-
-    >>> import io
-    >>> with spooled(io.BytesIO(b"text\\nhello\\n")) as path:
-    ...     print(read(path, name="stdin").place(0))
-    stdin line 2
-    """
-    head = stdin.read(4096)
-    name = format_name if format_name != "auto" else _format_of_bytes(head)
-    suffix = next(iter(plugins.load("formats", name).SUFFIXES), "")
-    with tempfile.NamedTemporaryFile(prefix="tunewright-", suffix=suffix) as file:
-        file.write(head)
-        shutil.copyfileobj(stdin, file, 1 << 20)
-        file.flush()
-        yield Path(file.name)
-
-
-def write(frames: Iterator[pl.DataFrame], out: str | Path | BinaryIO, format_name: str = "auto") -> None:
-    """Write frames as they come; a path appears whole or not at all.
-
-    format_name : a format's name; ``auto``: by the suffix, csv for a stream. ``.gz`` is packed.
-
-    Raises
-    ------
-    TunewrightError
-        The format is unknown or cannot be written, or the folder cannot be written to.
-    """
-    if not isinstance(out, str | os.PathLike):
-        _writer("csv" if format_name == "auto" else format_name)(frames, out)
-        return
-    path = Path(out)
-    writer = _writer(format_name if format_name != "auto" else format_of(path))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                    writer(frames, cast("BinaryIO", packed))
-            else:
-                writer(frames, file)
-        os.replace(part, path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        problem = f"{path}: cannot be written: {why}; nothing was changed"
-        raise TunewrightError(problem, "choose another --out") from None
-    finally:
-        if part.parent.is_dir():
-            part.unlink(missing_ok=True)
-
-
-def format_of(path: Path, options: Data | None = None) -> str:
-    """The format of a file or folder: as asked for, or by its suffix (``.gz`` not counted).
-
-    A suffix that no format has is read as tsv if a separator is given.
-    """
-    options = options or Data()
-    if options.format != "auto":
-        return options.format
-    if path.is_dir():
-        return "folders"
-    name = path.name.lower().removesuffix(".gz")
-    for one in plugins.names("formats"):
-        if name.endswith(tuple(plugins.load("formats", one).SUFFIXES) or ("\0",)):
-            return one
-    if options.separator:
-        return "tsv"
-    known = ", ".join(plugins.names("formats"))
-    raise TunewrightError(
-        f"{path}: its name does not say how rows lie in it", f"pass --set data.format=…, one of: {known}"
-    )
-
-
-def scan_of(source: str | os.PathLike[str], options: Data) -> Scan:
-    """Open a file or folder by its format, without reading its rows yet."""
-    path = Path(source)
-    if not path.exists():
-        raise TunewrightError(f"{path}: there is no such file", _neighbour(path))
-    module: ModuleType = plugins.load("formats", format_of(path, options))
-    if path.is_dir() and module.SUFFIXES:
-        raise TunewrightError(f"{path}: it is a folder", "name a file, or leave data.format out")
-    try:
-        return cast("Scan", module.scan(path, options))
-    except PermissionError:
-        raise TunewrightError(f"{path}: it may not be read", "change its permissions") from None
-
-
-def _writer(name: str) -> Any:
-    module = plugins.load("formats", name)
-    if not hasattr(module, "write"):
-        raise TunewrightError(f"the format {name} cannot be written", "write .csv, .tsv, .jsonl or .parquet")
-    return module.write
-
-
-def _neighbour(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"there is no folder {folder} either; check the path"
-    close = nearest(path.name, [one.name for one in folder.iterdir() if not one.name.startswith(".")])
-    return close if close.startswith("did") else "check the path"
-
-
-def _format_of_bytes(head: bytes) -> str:
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith(b"PK\x03\x04"):
-        return "xlsx"
-    return "jsonl" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") else "csv"
 
 
 @contextmanager
@@ -334,40 +216,6 @@ def _of_frame(
     return Dataset(renamed.select(kept), name, pl.int_range(len(frame), eager=True))
 
 
-def _frame(source: Any) -> pl.DataFrame:
-    """A polars frame of what the caller holds. pandas is recognised by its module's name and never imported."""
-    if isinstance(source, pl.LazyFrame):
-        return source.collect()
-    if isinstance(source, pl.DataFrame):
-        return source
-    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
-        return pl.DataFrame([_of_pandas(str(name), source[name]) for name in source.columns])
-    if isinstance(source, Mapping):
-        return _of_mapping(source)
-    raise TunewrightError(
-        f"rows cannot be read from {type(source).__name__}", "give a path, a frame, or a mapping of lists"
-    )
-
-
-def _of_pandas(name: str, column: Any) -> pl.Series:
-    if not hasattr(column, "isna") or getattr(column, "ndim", 1) != 1:
-        raise TunewrightError(f"{FRAME}: two columns are named {name!r}", "rename one")
-    cells = [None if missing else cell for cell, missing in zip(column.tolist(), column.isna().tolist(), strict=True)]
-    return pl.Series(name, cells, strict=False)
-
-
-def _of_mapping(source: Mapping[Any, Any]) -> pl.DataFrame:
-    lengths = {name: len(cells) for name, cells in source.items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise TunewrightError(f"the columns differ in length ({listed:.200})", "give lists of one length")
-    return pl.DataFrame([pl.Series(str(name), _listed(cells), strict=False) for name, cells in source.items()])
-
-
-def _listed(cells: Any) -> list[Any]:
-    return cells.tolist() if hasattr(cells, "tolist") else cells.to_list() if hasattr(cells, "to_list") else list(cells)
-
-
 def _digest(column: pl.Series) -> bytes:
     lengths, texts = hashlib.sha256(), hashlib.sha256()
     for start in range(0, len(column), HASHED_ROWS):
@@ -375,20 +223,3 @@ def _digest(column: pl.Series) -> bytes:
         lengths.update(cells.str.len_bytes().to_numpy().astype("<u8").tobytes())
         texts.update("".join(cells.to_list()).encode())
     return lengths.digest() + texts.digest()
-
-
-def as_texts(column: pl.Series) -> pl.Series:
-    """A column as strings: whole floats without their point where the column has only such, NaN as null, lists as JSON.
-
-    >>> as_texts(pl.Series([1.0, None])).to_list()
-    ['1', None]
-    """
-    if column.dtype == pl.String:
-        return column
-    if column.dtype.is_nested() or column.dtype == pl.Object:
-        return json_texts(column)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        if bool((column.is_null() | (column == column.round()) & (column.abs() < 2**53)).all()):
-            column = column.cast(pl.Int64)
-    return column.cast(pl.String)

@@ -18,7 +18,8 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.sections import Target
 from tunewright.core.task import Task
 from tunewright.core.types import Array
-from tunewright.data.dataset import Dataset, as_texts
+from tunewright.data.dataset import Dataset
+from tunewright.data.frames import as_texts
 
 NAN_WORDS = ("nan", "<na>", "nat")
 """Labels that are no labels but what pandas writes where there is none (in any case)."""

@@ -20,7 +20,8 @@ from tunewright.core.run import Listener, Run, start
 from tunewright.core.sections import Data
 from tunewright.core.task import Sources, Task, read_task
 from tunewright.core.task import settings as settings_of
-from tunewright.data.dataset import Dataset, as_texts, read
+from tunewright.data.dataset import Dataset, read
+from tunewright.data.frames import as_texts
 from tunewright.data.language import dominant
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.tasks import Source, portable

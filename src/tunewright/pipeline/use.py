@@ -11,7 +11,8 @@ import polars as pl
 from tunewright.core import plugins
 from tunewright.core.bundle import read_manifest, verify
 from tunewright.core.errors import TunewrightError, nearest
-from tunewright.data.dataset import as_texts, stream
+from tunewright.data.dataset import stream
+from tunewright.data.frames import as_texts
 from tunewright.kinds._laid_out import columns_of
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.tasks import Source, plain_data, task_of

@@ -10,7 +10,8 @@ import pytest
 
 from tunewright.core import plugins
 from tunewright.core.sections import Data
-from tunewright.data.dataset import read, stream, write
+from tunewright.data.dataset import read, stream
+from tunewright.data.files import write
 from tunewright.data.formats._scan import Scan
 
 NAMES = plugins.names("formats")
