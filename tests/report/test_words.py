@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.report import html, words
+from tunewright.report.chinese import CHINESE
 
 
 @pytest.mark.parametrize(
@@ -80,5 +81,5 @@ def test_every_text_of_the_templates_has_its_chinese() -> None:
 
 
 def test_no_chinese_text_is_left_with_a_hole() -> None:
-    for key, chinese in words.CHINESE.items():
+    for key, chinese in CHINESE.items():
         assert key.count("{}") == len(re.findall(r"\{\d*\}", chinese)), key
