@@ -182,23 +182,7 @@ def start(
     out = Path(os.path.abspath(out))
     folder = out.with_name(out.name + ".run")
     mark, called = makes
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the run
-    except OSError as error:
-        raise TunewrightError(f"{out.parent}: cannot be written: {error.strerror}", "choose another --out") from None
-    with _full_disk_said(folder), lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "?"
-            raise TunewrightError(
-                f"{out}: another run (process {holder}) is writing it", "wait for it, or choose another --out"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with _full_disk_said(folder), _locked(folder, out):
         end_switch(out)
         kept = list(folder.glob("work-*"))
         if out.exists() and not force and not (continues and any(_made(work, out, mark) for work in kept)):
@@ -220,6 +204,29 @@ def start(
             ) from None
         finally:
             shutil.rmtree(folder / "staged", ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, out: Path) -> Iterator[None]:
+    """Hold the run's folder, made if need be, for this process alone; the lock file tells who holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the run
+    except OSError as error:
+        raise TunewrightError(f"{out.parent}: cannot be written: {error.strerror}", "choose another --out") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "?"
+            raise TunewrightError(
+                f"{out}: another run (process {holder}) is writing it", "wait for it, or choose another --out"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 @contextmanager
