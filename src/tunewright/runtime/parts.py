@@ -42,6 +42,7 @@ class Parts:
 
         words = self._content(files, "modality", name, json.dumps(settings, sort_keys=True))
         graph = self._content(self._files(f"encoder.{name}"), self._threads)
+        present(self._folder, self._manifest, [*files, *self._files(f"encoder.{name}")])
         return self._shelf.take(
             ("encoder", words, graph),
             lambda: Encoder(self._take(words, files, read), self._graph(f"encoder.{name}", self._threads, spin=True)),

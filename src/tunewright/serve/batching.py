@@ -68,6 +68,11 @@ class Batching:
         self._speed = 0.0
         """Rows a second, of late."""
 
+    @property
+    def waiting(self) -> int:
+        """Rows that have had no turn yet."""
+        return self._lanes.rows
+
     def check(self) -> None:
         """Refuse what would be refused anyway, before its body is read.
 
