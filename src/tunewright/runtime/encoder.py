@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.types import Array, Modality, Windows
-from tunewright.runtime.batches import by_cost
+from tunewright.runtime.batches import CALL, by_cost
 from tunewright.runtime.graphs import Graph
 
 COST_BUDGET = 1024
@@ -36,7 +36,7 @@ class Encoder:
         """
         nothing = np.zeros(0, np.float32)
         out: dict[Graph, list[Array]] = {head: [nothing] * len(windows) for head in heads}
-        for index in by_cost(windows.cost, COST_BUDGET) if batches is None else batches:
+        for index in by_cost(windows.cost, COST_BUDGET, CALL) if batches is None else batches:
             encoded = self.graph(self.modality.batch(windows, index))
             lengths = encoded["mask"].sum(1).astype(np.int64)
             for head, wanted in heads.items():
