@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -51,3 +52,9 @@ def texts(sample_rows: Rows) -> list[str]:
     """The sample's test texts, a long one, an empty one, and one without a known word."""
     found = [row["text"] for row in sample_rows["support_test.csv"]]
     return [*found, " ".join(found), "", "zzz qqq"]
+
+
+@pytest.fixture
+def siblings(static_bundle: ModuleType, bundle: Path, tmp_path: Path) -> Callable[[int], list[Path]]:
+    """Makes bundles on one encoder, with heads that differ."""
+    return lambda count: [static_bundle.sibling(bundle, tmp_path / f"task-{at}", at) for at in range(count)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import struct
 from collections import Counter
 from collections.abc import Sequence
@@ -25,11 +26,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tunewright import samples
-from tunewright.core.bundle import FORMAT, Manifest, Part, write_manifest
+from tunewright.core.bundle import FORMAT, Manifest, Part, read_manifest, write_manifest
 from tunewright.core.sections import Target
 from tunewright.core.task import Task
 from tunewright.core.types import Array, Ragged, Windows
@@ -237,6 +238,18 @@ def _stored(folder: Path, name: str, weights: dict[str, Array], tensors: dict[st
         set_external_data(tensors[key], path, offset=8 + length + begin, length=end - begin)
         tensors[key].ClearField("raw_data")
     return path
+
+
+def sibling(folder: Path, out: Path, seed: int) -> Path:
+    """A bundle on the same encoder as another one, with the tensors of its head drawn anew; named by its folder."""
+    shutil.copytree(folder, out)
+    manifest = read_manifest(out)
+    data = out / manifest.parts["head.label"].data[0]
+    draw = np.random.default_rng(seed)
+    tensors = {name: draw.standard_normal(value.shape, np.float32) for name, value in load_file(data).items()}
+    data.write_bytes(save(tensors))
+    write_manifest(out, replace(manifest, name=out.name))
+    return out
 
 
 def commit_bundle(folder: Path) -> None:

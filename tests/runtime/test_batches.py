@@ -31,6 +31,17 @@ def test_no_batch_could_take_the_first_window_of_the_next(costs: list[int], budg
         assert (len(batch) + 1) * cost[batch].max() > budget
 
 
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80), st.integers(1, 1500), st.integers(0, 100))
+def test_padding_has_a_limit_of_its_own(costs: list[int], budget: int, padding: int) -> None:
+    cost = np.array(costs, np.int64)
+    batches = [cost[batch] for batch in by_cost(cost, budget, padding)]
+    assert sorted(one for batch in batches for one in batch.tolist()) == sorted(costs)
+    for batch, following in pairwise(batches):
+        longer = np.append(batch, following[0])
+        assert len(longer) * longer[0] > budget or len(longer) * longer[0] - longer.sum() > padding
+    assert all(len(batch) * batch[0] - batch.sum() <= padding for batch in batches)
+
+
 def test_windows_of_one_cost_stay_in_order() -> None:
     batches = by_cost(np.full(5, 4), 8)
     assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3], [4]]

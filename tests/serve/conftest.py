@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
+from tunewright.serve.registry import Registry
 
 HERE = Path(__file__).parent
 
@@ -52,12 +53,20 @@ def static(sample_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
+def siblings(static: Any, tmp_path: Path) -> Callable[[int], list[Path]]:
+    """Makes bundles on one encoder, with heads that differ."""
+    sibling = sys.modules["static_bundle"].sibling
+    return lambda count: [sibling(static.folder, tmp_path / f"task-{at}", at) for at in range(count)]
+
+
+@pytest.fixture
 def connect() -> Iterator[Callable[..., TestClient]]:
     """A client of an application over these predictors."""
     opened: list[TestClient] = []
 
     def connect(*predictors: Any, limits: Limits | None = None, sink: Any = None) -> TestClient:
-        app = application({one.manifest.name: one for one in predictors}, limits, sink)
+        registry = predictors[0] if isinstance(predictors[0], Registry) else None
+        app = application(registry or {one.manifest.name: one for one in predictors}, limits, sink)
         client = TestClient(app)
         client.__enter__()
         opened.append(client)

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from tunewright.core.errors import TunewrightError
 from tunewright.monitor.events import Event, NullSink
-from tunewright.serve.http import application, slices
+from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
 
 Connect = Callable[..., TestClient]
@@ -125,21 +125,11 @@ def test_a_column_that_is_no_text_takes_any_json(connect: Connect, bayes: Module
 
 def test_long_requests_are_done_in_slices_and_come_back_in_order(connect: Connect, bayes: ModuleType) -> None:
     predictor = bayes.topics()
-    client = connect(predictor, limits=Limits(slice_rows=3))
+    client = connect(predictor, limits=Limits(threads=1, batch_cost=15))
     texts = ["i lost my card", "a refund", "a transfer", "我要退款"] * 5
     found = client.post("/predict", json={"inputs": texts}).json()["predictions"]
     assert [one["label"] for one in found] == ["card lost", "refund", "transfer", "退款"] * 5
-    assert predictor.calls == 7
-
-
-@pytest.mark.parametrize(
-    ("rows", "starts"),
-    [([], []), (["a"], [0]), (["a"] * 5, [0, 2, 4]), (["aaaaaa", "b", "c"], [0, 1]), ([{"x": "aaaa"}, "bb"], [0, 1])],
-)
-def test_slices_hold_no_more_rows_or_characters_than_they_may(rows: list[Any], starts: list[int]) -> None:
-    cut = slices(rows, Limits(slice_rows=2, slice_characters=5))
-    assert [start for start, _ in cut] == starts
-    assert [row for _, piece in cut for row in piece] == rows
+    assert predictor.calls > 5
 
 
 # --- requests that are refused ---
@@ -300,7 +290,7 @@ def test_what_the_predictor_refuses_is_422(client: TestClient) -> None:
 
 
 def test_a_refusal_in_a_later_slice_says_where_it_counts_from(connect: Connect, bayes: ModuleType) -> None:
-    client = connect(bayes.topics(), limits=Limits(slice_rows=2))
+    client = connect(bayes.topics(), limits=Limits(batch_cost=4))
     problem, _ = said(client.post("/predict", json={"inputs": ["a", "b", "c", "refused"]}), 422)
     assert problem == "(counted from input 2) row 1: it is refused"
 
@@ -318,7 +308,7 @@ def test_a_failure_is_500_and_tells_nothing(client: TestClient, caplog: pytest.L
 
 def test_no_answer_in_time_is_504_and_the_rest_of_the_work_is_dropped(connect: Connect, bayes: ModuleType) -> None:
     predictor = bayes.topics(seconds=0.2)
-    client = connect(predictor, limits=Limits(timeout_seconds=0.3, slice_rows=1))
+    client = connect(predictor, limits=Limits(timeout_seconds=0.3, threads=1, batch_cost=1))
     started = time.monotonic()
     problem, remedy = said(client.post("/predict", json={"inputs": ["slow"] * 50}), 504)
     assert time.monotonic() - started < 2
@@ -328,25 +318,25 @@ def test_no_answer_in_time_is_504_and_the_rest_of_the_work_is_dropped(connect: C
     assert predictor.calls <= 3
 
 
-def test_too_many_requests_at_once_is_503(connect: Connect, bayes: ModuleType) -> None:
-    client = connect(bayes.topics(seconds=1), limits=Limits(threads=1, waiting_requests=1))
+def test_too_much_at_once_is_429(connect: Connect, bayes: ModuleType) -> None:
+    client = connect(bayes.topics(seconds=1), limits=Limits(threads=1, waiting_rows=2, batch_cost=1))
     answers: list[Any] = []
 
-    def post() -> None:
-        answers.append(client.post("/predict", json={"inputs": ["slow"]}))
+    def post(*texts: str) -> None:
+        answers.append(client.post("/predict", json={"inputs": texts}))
 
-    threads = [threading.Thread(target=post) for _ in range(2)]
+    threads = [threading.Thread(target=post, args=texts) for texts in (["slow"], ["a refund"])]
     for thread in threads:
         thread.start()
-    time.sleep(0.4)
-    response = client.post("/predict", json={"inputs": ["a refund"]})
-    assert said(response, 503)[0] == "the service is busy: too many requests wait"
+        time.sleep(0.2)
+    response = client.post("/predict", json={"inputs": ["a refund", "my card"]})
+    assert said(response, 429) == ("the service is busy: inputs that wait: 1", "try again in 1 second")
     assert response.headers["retry-after"] == "1"
     assert client.get("/healthz").status_code == 200  # the event loop is free
     for thread in threads:
         thread.join()
     assert [one.status_code for one in answers] == [200, 200]
-    assert client.post("/predict", json={"inputs": ["a refund"]}).status_code == 200
+    assert client.post("/predict", json={"inputs": ["a refund"] * 5}).status_code == 200  # alone it may be longer
 
 
 # --- state, headers, schema ---
@@ -401,6 +391,7 @@ def test_the_schema_is_exact(connect: Connect, bayes: ModuleType) -> None:
     schemas = schema["components"]["schemas"]
     assert set(schema["paths"]) == {
         "/predict",
+        "/v1/predict",
         "/v1/topics/predict",
         "/v1/both/predict",
         "/healthz",
@@ -490,6 +481,6 @@ def test_the_null_sink_costs_nothing(connect: Connect, bayes: ModuleType, monkey
     def made(*_: Any) -> None:
         pytest.fail("an event was made for nobody")
 
-    monkeypatch.setattr("tunewright.serve.http.Event", made)
+    monkeypatch.setattr("tunewright.serve.predict.Event", made)
     for sink in (None, NullSink()):
         assert connect(bayes.topics(), sink=sink).post("/predict", json={"inputs": ["a"]}).status_code == 200

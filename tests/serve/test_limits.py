@@ -19,7 +19,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["body_bytes", "batch_rows", "text_characters", "timeout_seconds", "threads", "slice_rows"]
+    "name", ["body_bytes", "batch_rows", "text_characters", "timeout_seconds", "threads", "batch_cost", "waiting_rows"]
 )
 def test_a_limit_of_zero_is_refused(name: str) -> None:
     with pytest.raises(TunewrightError, match=f"the limit {name} = 0 is too small"):
@@ -27,5 +27,5 @@ def test_a_limit_of_zero_is_refused(name: str) -> None:
 
 
 def test_some_may_be_zero_or_a_fraction() -> None:
-    limits = Limits(waiting_requests=0, drain_seconds=0, timeout_seconds=0.5)
+    limits = Limits(waiting_requests=0, drain_seconds=0, batch_wait_ms=0, timeout_seconds=0.5)
     assert limits.timeout_seconds == 0.5

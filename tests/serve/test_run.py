@@ -7,7 +7,6 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from types import ModuleType
 from urllib.parse import quote
 
 import pytest
@@ -17,17 +16,6 @@ from tunewright.core.errors import MissingExtra, TunewrightError
 from tunewright.runtime.predictor import Predictor
 from tunewright.serve import run
 from tunewright.serve.answers import Writer, encode
-
-
-def test_two_bundles_of_one_name_are_an_error(bayes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run.Predictor, "load", lambda folder: bayes.topics("intents"))
-    with pytest.raises(TunewrightError, match="a and b are both named 'intents' → serve one of them"):
-        run.load([Path("a"), Path("b")])
-
-
-def test_bundles_keep_their_order(bayes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run.Predictor, "load", lambda folder: bayes.topics(folder.name))
-    assert list(run.load([Path("z"), Path("a")])) == ["z", "a"]
 
 
 def test_a_folder_without_a_bundle_is_an_error(tmp_path: Path) -> None:

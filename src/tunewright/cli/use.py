@@ -68,19 +68,22 @@ def predict(
 
 
 def serve(
-    bundles: Annotated[list[Path], typer.Argument(help="One or several bundles.")],
+    bundles: Annotated[list[Path] | None, typer.Argument(help="One or several bundles.")] = None,
+    parent: Annotated[
+        Path | None, typer.Option("--bundles", help="A folder of bundles; SIGHUP finds those that are added later.")
+    ] = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen at; the loopback unless told otherwise.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0 = a free one.")] = 8080,
 ) -> None:
-    """Answer over HTTP: POST /v1/NAME/predict, a page to try it at /, docs at /docs.
+    """Answer over HTTP: POST /v1/NAME/predict, a page to try it at /, docs at /docs. SIGHUP reads changed bundles.
 
     Example:  tunewright serve intents/ --port 8080
     """
     from tunewright.serve.run import serve as run
 
-    run(bundles, host, port)
+    run(bundles or [], host, port, parent=parent)
 
 
 def export(

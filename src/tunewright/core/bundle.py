@@ -133,6 +133,20 @@ def verify(folder: Path, manifest: Manifest, paths: Iterable[str] | None = None)
     DamagedBundle
         A file is missing or differs, by its name.
     """
+    entries = present(folder, manifest, paths)
+    for relative, entry in entries.items():
+        if sha256(folder / relative) != entry["sha256"]:
+            raise _damaged(folder / relative)
+
+
+def present(folder: Path, manifest: Manifest, paths: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The manifest's entries of files, all of them or those at ``paths``, that are there in their full length.
+
+    Raises
+    ------
+    DamagedBundle
+        A file is missing, or longer or shorter, by its name.
+    """
     entries = (
         manifest.files | manifest.run.get("files", {})
         if paths is None
@@ -142,10 +156,13 @@ def verify(folder: Path, manifest: Manifest, paths: Iterable[str] | None = None)
         path = folder / relative
         if not path.is_file():
             raise DamagedBundle(f"{path}: the file is missing", "copy the bundle again, or fit it anew")
-        if path.stat().st_size != entry["size_bytes"] or sha256(path) != entry["sha256"]:
-            raise DamagedBundle(
-                f"{path}: the file is damaged (its sha256 differs)", "copy the bundle again, or fit it anew"
-            )
+        if path.stat().st_size != entry["size_bytes"]:
+            raise _damaged(path)
+    return entries
+
+
+def _damaged(path: Path) -> DamagedBundle:
+    return DamagedBundle(f"{path}: the file is damaged (its sha256 differs)", "copy the bundle again, or fit it anew")
 
 
 def digest_of(record: Mapping[str, Any]) -> str:

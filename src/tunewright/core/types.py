@@ -101,6 +101,23 @@ class Windows:
         """float64 (m,): the part that each window has in its row, by cost; the parts of a row sum to 1."""
         return self._share
 
+    def of_rows(self, rows: Array) -> NDArray[np.int64]:
+        """int64: the windows that these rows own, row after row."""
+        if len(self) == self.rows:
+            return np.asarray(rows, np.int64)
+        first, last = (np.searchsorted(self.owner, rows, side) for side in ("left", "right"))
+        lengths = last - first
+        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.asarray(np.repeat(first, lengths) + inside, np.int64)
+
+    def take_rows(self, rows: Array) -> Windows:
+        """The windows of these rows, in that order."""
+        index = self.of_rows(rows)
+        data = {name: values.take(index, axis=0) for name, values in self.data.items()}
+        spans = self.spans.take(index) if self.spans is not None else None
+        owner = np.repeat(np.arange(len(rows)), np.bincount(self.owner, minlength=self.rows)[rows])
+        return Windows(len(rows), owner, self.cost[index], data, spans)
+
     @cached_property
     def _share(self) -> NDArray[np.float64]:
         cost = np.maximum(self.cost, 1)  # an empty row may have a window without a single step

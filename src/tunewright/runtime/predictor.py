@@ -11,22 +11,22 @@ from typing import Any, Self
 import numpy as np
 
 from tunewright.core import plugins
-from tunewright.core.bundle import Manifest, read_manifest, verify
+from tunewright.core.bundle import Manifest, read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
-from tunewright.runtime.batches import by_cost
+from tunewright.runtime.encoder import Encoder
 from tunewright.runtime.explain import MOST, Explanation, explain
 from tunewright.runtime.explainer import Explainer
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
+from tunewright.runtime.parts import Parts
 from tunewright.runtime.review import Rules
 from tunewright.runtime.scope import Scope
+from tunewright.runtime.shelf import Shelf
 from tunewright.runtime.threads import available
-
-COST_BUDGET = 1024
-"""Cost of one batch once padded. Measured on MiniLM: larger ones leave the second-level cache and gain nothing."""
+from tunewright.runtime.together import Pass, Question
 
 
 class Predictor:
@@ -40,28 +40,30 @@ class Predictor:
     def __init__(
         self,
         manifest: Manifest,
-        modality: Modality,
+        encoder: Encoder,
         kinds: Mapping[str, Kind],
-        graphs: Mapping[str, Graph],
+        heads: Mapping[str, Graph],
         folder: Path | None = None,
         scopes: Mapping[str, Scope] | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
-        self.modality = modality
+        self.encoder = encoder
         self.kinds = dict(kinds)
         self.scopes = dict(scopes or {})
         self.rules = Rules.of(manifest.task)
-        self._graphs = dict(graphs)
+        self._heads = dict(heads)
 
     @classmethod
-    def load(cls, folder: Path | str, threads: int = 0) -> Self:
+    def load(cls, folder: Path | str, threads: int = 0, shelf: Shelf | None = None) -> Self:
         """Read a bundle; the files that are loaded are compared with their digests first.
 
         Parameters
         ----------
         threads : int
             Threads of one call; 0 = what the container's CPU quota allows.
+        shelf : what bundles that were loaded with it hold already is not loaded again; of its files only the sizes are
+            looked at
 
         Raises
         ------
@@ -70,24 +72,21 @@ class Predictor:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        (name,) = set(manifest.inputs.values())
-        verify(folder, manifest, _needed(manifest, name))
-        modality = plugins.load("modalities", name).load(manifest.modalities[name], folder / "modality" / name)
+        parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf)
         kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
-        count = threads or available()
-        graphs = {
-            part: Graph(folder / manifest.parts[part].file, count, spin=part.startswith("encoder."))
-            for part in manifest.parts
-        }
-        told = {one["name"]: one["spec"]["scope"] for one in manifest.targets if "scope" in one["spec"]}
-        scopes = {name: Scope.load(one, folder) for name, one in told.items()}
-        return cls(manifest, modality, kinds, graphs, folder, scopes)
+        return cls(manifest, parts.encoder(), kinds, parts.heads(), folder, parts.scopes())
 
     def with_graphs(self, graphs: Mapping[str, Graph]) -> Self:
         """The same bundle, computed by other graphs of the same names."""
         out = copy.copy(self)
-        out._graphs = dict(graphs)
+        out._heads = {name: graph for name, graph in graphs.items() if not name.startswith("encoder.")}
+        out.encoder = Encoder(self.modality, *(graph for name, graph in graphs.items() if name not in out._heads))
         return out
+
+    @property
+    def modality(self) -> Modality:
+        """How raw values become windows."""
+        return self.encoder.modality
 
     @property
     def kind(self) -> Kind:
@@ -161,17 +160,40 @@ class Predictor:
         TunewrightError
             No target of the bundle keeps what a rate of errors rests on, or it is no rate.
         """
-        columns = self._columns(inputs)
+        (found,) = Pass([Question(self, self._columns(inputs), top, targets, error)]).answers()
+        return found
+
+    def heads_for(self, targets: Sequence[str] | None, error: float | None) -> dict[str, Graph]:
+        """Part → graph, of all that such answers need; see ``answers``, also for what is raised."""
+        self.kinds_at(error)
+        asked = list(self.kinds) if targets is None else targets
+        embed = ["embed"] if any(self.scopes[name].by_vectors for name in asked if name in self.scopes) else []
+        return {part: self._heads[part] for part in (*(f"head.{name}" for name in asked), *embed)}
+
+    def answers_from(
+        self,
+        columns: Sequence[Sequence[Any]],
+        windows: Windows,
+        pieces: Mapping[str, Sequence[Array]],
+        top: int = 0,
+        targets: Sequence[str] | None = None,
+        error: float | None = None,
+    ) -> dict[str, list[Any]]:
+        """As ``answers``, from what the parts of ``heads_for`` gave for each window of the rows."""
         out: dict[str, list[Any]] = {}
         kinds = self.kinds_at(error)
-        for name, (logits, outside) in self._judged(columns, targets).items():
+        empty = [
+            row
+            for row, values in enumerate(zip(*columns, strict=True))
+            if all(value is None or (isinstance(value, str) and not value.strip()) for value in values)
+        ]
+        for name, (logits, outside) in self._judged(windows, pieces, targets).items():
             kind = kinds[name]
             found = kind.decode(logits, top)
             for row in outside:
                 found[row] = strange(found[row])
-            for row, values in enumerate(zip(*columns, strict=True)):
-                if all(value is None or (isinstance(value, str) and not value.strip()) for value in values):
-                    found[row] = undecided(kind, found[row])
+            for row in empty:
+                found[row] = undecided(kind, found[row])
             if self.rules is not None:
                 found = self.rules.marked(found, dict(zip(self.manifest.inputs, columns, strict=True)))
             out[name] = found
@@ -187,20 +209,15 @@ class Predictor:
         return {**self.kinds, **{name: kind.at_error(error) for name, kind in able.items()}}
 
     def _judged(
-        self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None
+        self, windows: Windows, pieces: Mapping[str, Sequence[Array]], targets: Sequence[str] | None
     ) -> dict[str, tuple[Array, list[int]]]:
         """Target → logits of its rows, and which rows are out of scope."""
-        windows = self.modality.windows(columns)
-        asked = list(self.kinds) if targets is None else targets
-        scopes = {name: self.scopes[name] for name in asked if name in self.scopes}
-        embed = ["embed"] if any(one.by_vectors for one in scopes.values()) else []
-        pieces = self.run(windows, [*(f"head.{name}" for name in asked), *embed])
-        vectors = _of_rows(pieces["embed"], windows) if embed else None
+        vectors = _of_rows(pieces["embed"], windows) if "embed" in pieces else None
         out: dict[str, tuple[Array, list[int]]] = {}
-        for name in asked:
-            kind = self.kinds[name]
+        for name in self.kinds if targets is None else targets:
+            kind, scope = self.kinds[name], self.scopes.get(name)
             logits = kind.gather(pieces[f"head.{name}"], windows)
-            outside = scopes[name].outside(kind, logits, vectors).nonzero()[0].tolist() if name in scopes else []
+            outside = scope.outside(kind, logits, vectors).nonzero()[0].tolist() if scope is not None else []
             out[name] = logits, outside
         return out
 
@@ -237,17 +254,9 @@ class Predictor:
         heads : names of parts that take an encoder's states and mask
         batches : indices of the windows that run together; default: of like length, under the cost budget
         """
-        encoder = self._graphs[f"encoder.{next(iter(self.manifest.modalities))}"]
-        out: dict[str, list[Any]] = {name: [None] * len(windows) for name in heads}
-        for index in by_cost(windows.cost, COST_BUDGET) if batches is None else batches:
-            encoded = encoder(self.modality.batch(windows, index))
-            lengths = encoded["mask"].sum(1).astype(np.int64)
-            for name in heads:
-                values = self._graphs[name](encoded)["logits"]
-                per_step = values.ndim == 3
-                for at, window in enumerate(index.tolist()):
-                    out[name][window] = values[at, : lengths[at]] if per_step else values[at]
-        return out
+        graphs = {name: self._heads[name] for name in heads}
+        found = self.encoder.run(windows, dict.fromkeys(graphs.values()), batches)
+        return {name: found[graph] for name, graph in graphs.items()}
 
 
 def undecided(kind: Kind, answer: Any) -> Any:
@@ -263,12 +272,6 @@ def _of_rows(pieces: Sequence[Array], windows: Windows) -> Array:
         np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32))
     unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
     return unit
-
-
-def _needed(manifest: Manifest, modality: str) -> list[str]:
-    files = [path for part in manifest.parts.values() for path in (part.file, *part.data)]
-    files += [one["spec"]["scope"]["file"] for one in manifest.targets if one["spec"].get("scope", {}).get("file")]
-    return sorted({*files, *(path for path in manifest.files if path.startswith(f"modality/{modality}/"))})
 
 
 def load(folder: Path | str, threads: int = 0) -> Predictor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, Literal, Union, get_type_hints
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as ModelField
 from pydantic_core import to_json
 
@@ -60,6 +60,28 @@ def predictions(answers: Mapping[str, Sequence[Any]], by_target: Mapping[str, Wr
 def encode(found: Sequence[Mapping[str, Any]], digest: str) -> bytes:
     """The response body. A number that JSON cannot hold (nan, infinite) becomes null."""
     return to_json({"predictions": found, "bundle": digest}, inf_nan_mode="null")
+
+
+def encode_of_several(found: Sequence[Mapping[str, Any]], digests: Mapping[str, str]) -> bytes:
+    """The response body where several bundles were asked."""
+    return to_json({"predictions": found, "bundles": digests}, inf_nan_mode="null")
+
+
+def response_of_several() -> type[BaseModel]:
+    """The model of the response of several bundles, whose predictions differ by their kinds."""
+    each = create_model(
+        "prediction-of-several",
+        __doc__="One prediction; its further fields are those of the bundle's own predictions.",
+        __config__=ConfigDict(extra="allow"),
+        id=(str, ModelField(pattern="^[0-9a-f]{32}$")),
+        target=(str, ...),
+        bundle=(str, ModelField(description="Which bundle predicts it.")),
+    )
+    return create_model(
+        "answer-of-several",
+        predictions=(list[each], ModelField(description="By input, then by bundle, then by target.")),
+        bundles=(dict[str, str], ModelField(description="Name and digest of each bundle that answered.")),
+    )
 
 
 def response_model(bundle: str, kinds: Mapping[str, Kind], *, reviewed: bool = False) -> type[BaseModel]:

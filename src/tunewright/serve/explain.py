@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, create_model
 from pydantic_core import to_json
 
@@ -18,8 +18,9 @@ from tunewright.serve.inputs import row_of, row_schema, word_for
 from tunewright.serve.limits import Limits
 from tunewright.serve.pool import Clock
 from tunewright.serve.predictor import Predictor
-from tunewright.serve.problems import Problem, Refusal, shown
-from tunewright.serve.service import MEANING, Service, same_site
+from tunewright.serve.problems import Refusal, shown
+from tunewright.serve.registry import Registry, Served
+from tunewright.serve.service import Service, same_site
 
 EXAMPLE = 'send {"input": "some text"}'
 PIECES = 16
@@ -38,27 +39,35 @@ class Explainer(Predictor, Protocol):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One bundle's explain route."""
+    """The explain routes."""
 
-    name: str
-    predictor: Explainer
+    registry: Registry
     service: Service
 
-    async def explain(self, request: Request) -> Response:
+    async def named(self, request: Request) -> Response:
         """Explain one text (or record by column): one explanation, or one for each label that is predicted."""
-        clock = Clock(self.service.limits.timeout_seconds)
-        request.state.bundle, request.state.rows = self.name, 1
+        return await self._explain(request, self.registry.find(request.path_params["bundle"]))
+
+    async def first(self, request: Request) -> Response:
+        """The same of the first bundle."""
+        return await self._explain(request, self.registry.first)
+
+    async def _explain(self, request: Request, served: Served) -> Response:
+        clock, predictor = Clock(self.service.limits.timeout_seconds), served.predictor
+        if not isinstance(predictor, Explainer):
+            raise Refusal(404, f"{shown(served.name)} cannot be explained", "ask for its predictions only")
+        request.state.bundle, request.state.rows = served.name, 1
         same_site(request)
         body = await requests.read_body(request, self.service.limits)
-        encoded = await self.service.pool.run(lambda: self._work(body, clock), clock)
+        encoded = await self.service.pool.run(lambda: self._work(predictor, body, clock), clock)
         return Response(encoded, media_type="application/json")
 
-    def _work(self, body: bytes, clock: Clock) -> bytes:
+    def _work(self, predictor: Explainer, body: bytes, clock: Clock) -> bytes:
         clock.check()
-        manifest, limits = self.predictor.manifest, self.service.limits
+        manifest, limits = predictor.manifest, self.service.limits
         row, options = parse(body, manifest.inputs, limits)
         try:
-            found = self.predictor.explain([row], **options, characters=limits.explain_characters)
+            found = predictor.explain([row], **options, characters=limits.explain_characters)
         except TunewrightError as error:
             raise Refusal(422, error.problem, error.remedy) from None
         clock.check()
@@ -124,33 +133,9 @@ def schema(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _response_model() -> type[BaseModel]:
+def response_model() -> type[BaseModel]:
+    """The model of an explanation."""
     hints = get_type_hints(Explanation)
     body: dict[str, Any] = {one.name: (hints[one.name], ...) for one in fields(Explanation) if one.name != "row"}
     each = create_model("explanation", __doc__="What the pieces of the input speak for one label, or a number.", **body)
     return create_model("explanations", explanations=(list[each], ...), bundle=(str, ...))
-
-
-def add_explain(app: FastAPI, predictors: Mapping[str, Predictor], service: Service) -> None:
-    """Add ``/v1/NAME/explain`` for every bundle, and ``/explain`` for the first one."""
-    model = _response_model()
-    for at, (name, predictor) in enumerate(predictors.items()):
-        if not isinstance(predictor, Explainer):
-            continue
-        body = {"schema": schema(predictor, service.limits)}
-        for path in (f"/v1/{name}/explain", *(["/explain"] if at == 0 else [])):
-            app.add_api_route(
-                path, Endpoint(name, predictor, service).explain, methods=["POST"], response_model=model,
-                name="explain" if path == "/explain" else f"explain with {name}", tags=["explain"],
-                summary=f"Explain an answer of {name}" + (" (the first bundle)" if path == "/explain" else ""),
-                response_description="One explanation, or one for each label that is predicted.",
-                openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
-                responses={status: {"model": Problem, "description": text} for status, text in MEANING.items()},
-            )  # fmt: skip
-
-    async def unknown(bundle: str) -> Response:
-        if bundle in predictors:
-            raise Refusal(404, f"{shown(bundle)} cannot be explained", "ask for its predictions only")
-        raise Refusal(404, f"there is no bundle {shown(bundle)}", nearest(bundle, predictors))
-
-    app.add_api_route("/v1/{bundle}/explain", unknown, methods=["POST"], include_in_schema=False)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 from tunewright.core.errors import TunewrightError
 
+NONE_IS_FINE = ("waiting_requests", "drain_seconds", "batch_wait_ms")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -16,9 +18,11 @@ class Limits:
     text_characters : longest text
     top_candidates : most candidates per answer
     timeout_seconds : from the first byte of a request to its answer
-    threads : requests that are predicted at once; each prediction may use several cores by itself
-    waiting_requests : requests that may wait for one of those threads; more are refused at once
-    slice_rows, slice_characters : work that is done between two looks at the clock
+    threads : passes that are computed at once; each may use several cores by itself
+    batch_cost : what a pass takes of all that waits, in tokens before padding, a row of each request in turn
+    batch_wait_ms : how long a pass waits for more, where several requests shared the one before
+    waiting_rows, waiting_characters : inputs that may wait for a pass, and their lengths together; more are refused
+    waiting_requests : explanations and long bodies that may wait for a thread; more are refused
     explain_pieces : most pieces of a text that is explained
     explain_characters : most characters that all variants of it may have
     drain_seconds : how long /readyz says 503 on SIGTERM before new connections are refused
@@ -30,15 +34,17 @@ class Limits:
     top_candidates: int = 100
     timeout_seconds: float = 30.0
     threads: int = 2
+    batch_cost: int = 512
+    batch_wait_ms: float = 2.0
+    waiting_rows: int = 4096
+    waiting_characters: int = 2_000_000
     waiting_requests: int = 64
-    slice_rows: int = 256
-    slice_characters: int = 200_000
     explain_pieces: int = 64
     explain_characters: int = 200_000
     drain_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value, least = getattr(self, one.name), 0 if one.name in ("waiting_requests", "drain_seconds") else 1
+            value, least = getattr(self, one.name), 0 if one.name in NONE_IS_FINE else 1
             if value < least and not (one.name == "timeout_seconds" and value > 0):
                 raise TunewrightError(f"the limit {one.name} = {value} is too small", f"set it to {least} or more")

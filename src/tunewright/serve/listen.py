@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import uvicorn
@@ -21,6 +21,7 @@ from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
 from tunewright.serve.logs import start_logs
 from tunewright.serve.predictor import Predictor
+from tunewright.serve.registry import Registry
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -64,9 +65,16 @@ def _not_bound(host: str, port: int, error: OSError) -> TunewrightError:
 
 
 def listen(
-    predictors: Mapping[str, Predictor], taken: socket.socket, limits: Limits | None = None, sink: Sink | None = None
+    predictors: Mapping[str, Predictor] | Registry,
+    taken: socket.socket,
+    limits: Limits | None = None,
+    sink: Sink | None = None,
+    reread: Callable[[], None] | None = None,
 ) -> None:
-    """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way."""
+    """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way.
+
+    reread : called on SIGHUP, beside the requests
+    """
     limits = limits or Limits()
     app = application(predictors, limits, sink)
     start_logs(sys.stderr)
@@ -82,12 +90,12 @@ def listen(
     server, told = uvicorn.Server(config), threading.Event()
     # uvicorn takes signals only in the main thread, and would close its door before /readyz could say so
     thread = threading.Thread(target=_run, args=(server, taken, told), name="server")
-    with _signals(server, app, told):
+    with _signals(server, app, told), _hang_up(reread):
         thread.start()
         while not (server.started or told.wait(0.01)):
             pass
         if server.started:
-            _say_where(taken, predictors)
+            _say_where(taken, predictors.served if isinstance(predictors, Registry) else predictors)
         told.wait()
         if app.state.stopping == signal.SIGTERM:
             _drain(server, limits.drain_seconds)
@@ -121,6 +129,19 @@ def _signals(server: uvicorn.Server, app: FastAPI, told: threading.Event) -> Ite
             signal.signal(number, handler)
 
 
+@contextmanager
+def _hang_up(reread: Callable[[], None] | None) -> Iterator[None]:
+    """SIGHUP reads the bundles again, beside the requests."""
+    if reread is None:
+        yield
+        return
+    previous = signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="reread").start())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
 def _drain(server: uvicorn.Server, seconds: float) -> None:
     """Let /readyz say 503 for a while, so that load balancers turn away before the door closes."""
     end = time.monotonic() + seconds
@@ -128,7 +149,8 @@ def _drain(server: uvicorn.Server, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _say_where(taken: socket.socket, predictors: Mapping[str, Predictor]) -> None:
+def _say_where(taken: socket.socket, names: Collection[str]) -> None:
     host, port = taken.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    print(f"serving {', '.join(predictors)} at http://{shown}:{port} (try it there; Ctrl-C stops)", flush=True)
+    told = ", ".join(names) if len(names) <= 10 else f"{len(names)} bundles"
+    print(f"serving {told} at http://{shown}:{port} (try it there; Ctrl-C stops)", flush=True)

@@ -17,7 +17,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 class Metrics:
     """Counts of requests, rows and seconds. Labels never hold anything that a client may choose freely."""
 
-    def __init__(self, digests: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -42,11 +42,20 @@ class Metrics:
         self.sink_failures = Counter(
             "tunewright_sink_failures", "Times that the event sink failed", registry=self.registry
         )
-        bundles = Gauge(
-            "tunewright_bundle_info", "Bundles that are served", ["bundle", "digest"], registry=self.registry
-        )
-        for name, digest in digests.items():
-            bundles.labels(name, digest).set(1)
+        self.bundles = Gauge(
+            "tunewright_bundle_info", "Bundles that are served (1), or were (0)", ["bundle", "digest"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._served: set[tuple[str, str]] = set()
+
+    def serves(self, digests: Mapping[str, str]) -> None:
+        """Say which bundles are served from now on: name → digest."""
+        now = set(digests.items())
+        for one in self._served - now:
+            self.bundles.labels(*one).set(0)
+        for one in now:
+            self.bundles.labels(*one).set(1)
+        self._served = now
 
     def count_reviews(self, bundle: str, found: Sequence[Mapping[str, Any]]) -> None:
         """Count the predictions that a person should look at, by target."""

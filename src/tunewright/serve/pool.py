@@ -53,12 +53,12 @@ class Pool:
         Raises
         ------
         Refusal
-            503 where as many requests wait as may wait, 504 where the time is over. Work that has not begun by then is
+            429 where as many requests wait as may wait, 504 where the time is over. Work that has not begun by then is
             dropped; work under way keeps its thread, and its place, until it next looks at the clock.
         """
         if not self._room.acquire(blocking=False):
             raise Refusal(
-                503, "the service is busy: too many requests wait", "try again in a second", {"Retry-After": "1"}
+                429, "the service is busy: too many requests wait", "try again in a second", {"Retry-After": "1"}
             )
         future = self._executor.submit(work)
         future.add_done_callback(self._leave)

@@ -17,6 +17,7 @@ from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal, shown
 
 EXAMPLE = 'send {"inputs": ["some text"]}'
+EXAMPLE_OF_SEVERAL = 'send {"bundles": ["some", "names"], "inputs": ["some text"]}'
 DISCARD_TIMES = 8
 """A body this many times over the limit is still read to its end (and forgotten), so that clients that first send
 everything and then listen get the answer instead of a broken connection."""
@@ -97,23 +98,66 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits, targets: Seque
         400 where the body is not JSON, 413 where it holds too many inputs, 422 where a value does not fit.
     """
     fields = json_object(body)
-    known = ("inputs", "top", "error", *(["targets"] if len(targets) > 1 else []))
+    _check_names(fields, ("inputs", "top", "error", *(["targets"] if len(targets) > 1 else [])))
+    values = _inputs(fields, limits, EXAMPLE)
+    top, asked = _top(fields.get("top", 0), limits.top_candidates), _targets(fields.get("targets"), targets)
+    return Query(list(_rows(values, inputs, limits)), top, asked, _error(fields.get("error")))
+
+
+def parse_many(body: bytes, served: Mapping[str, Any], limits: Limits) -> dict[str, Query]:
+    """A body that names several bundles as a query for each, in the order in which it names them.
+
+    served : name → what is served under it, see ``registry.py``
+
+    Raises
+    ------
+    Refusal
+        As ``parse`` does, and 404 where a bundle is not served.
+    """
+    fields = json_object(body, EXAMPLE_OF_SEVERAL)
+    _check_names(fields, ("bundles", "inputs", "top", "error"))
+    names = fields.get("bundles")
+    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+        raise Refusal(422, '"bundles" is no list of names', EXAMPLE_OF_SEVERAL)
+    for at, name in enumerate(names):
+        if name not in served:
+            raise Refusal(404, f"there is no bundle {shown(name)}", nearest(name, served))
+        if name in names[:at]:
+            raise Refusal(422, f'"bundles" names {shown(name)} twice', "name each bundle once")
+    values = _inputs(fields, limits, EXAMPLE_OF_SEVERAL)
+    if len(values) * len(names) > limits.batch_rows:
+        raise Refusal(
+            413,
+            f"{len(values)} inputs for {len(names)} bundles in one request; the limit is {limits.batch_rows} in all",
+            f"send at most {limits.batch_rows // len(names)} inputs per request",
+        )
+    top, error = _top(fields.get("top", 0), limits.top_candidates), _error(fields.get("error"))
+    out = {}
+    for name in names:
+        inputs = served[name].predictor.manifest.inputs
+        out[name] = Query(list(_rows(values, inputs, limits)), top, None, error)
+    return out
+
+
+def _check_names(fields: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in fields:
         if name not in known:
             raise Refusal(422, f"unknown field {shown(name)}", nearest(name, known))
+
+
+def _inputs(fields: Mapping[str, Any], limits: Limits, example: str) -> list[Any]:
     values = fields.get("inputs")
     if "inputs" not in fields:
-        raise Refusal(422, 'the body has no "inputs"', EXAMPLE)
+        raise Refusal(422, 'the body has no "inputs"', example)
     if not isinstance(values, list):
-        raise Refusal(422, f'"inputs" is {word_for(values)}, not a list', EXAMPLE)
+        raise Refusal(422, f'"inputs" is {word_for(values)}, not a list', example)
     if len(values) > limits.batch_rows:
         raise Refusal(
             413,
             f"{len(values)} inputs in one request; the limit is {limits.batch_rows}",
             f"send at most {limits.batch_rows} per request; `tunewright predict` takes whole files",
         )
-    top, asked = _top(fields.get("top", 0), limits.top_candidates), _targets(fields.get("targets"), targets)
-    return Query(list(_rows(values, inputs, limits)), top, asked, _error(fields.get("error")))
+    return values
 
 
 def json_object(body: bytes, example: str = EXAMPLE) -> dict[str, Any]:
@@ -178,30 +222,55 @@ def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = (
         "items": {"enum": list(targets)},
         "description": "Which targets are answered; default: all.",
     }
-    return {
-        "type": "object",
-        "properties": {
-            "inputs": {
-                "type": "array",
-                "maxItems": limits.batch_rows,
-                "items": row_schema(inputs, limits),
-                "description": "Texts, or records by column; other columns of a record are not read.",
-            },
-            "top": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": limits.top_candidates,
-                "default": 0,
-                "description": "How many of the best candidates each answer lists.",
-            },
-            "error": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 0.5,
-                "description": "Rate at which sets of labels may miss the true one; 0 = all rows are answered.",
-            },
+    return _schema(
+        {
+            "inputs": _inputs_schema(row_schema(inputs, limits), limits),
+            **_shared(limits),
             **({"targets": asked} if len(targets) > 1 else {}),
         },
-        "required": ["inputs"],
-        "additionalProperties": False,
+        ["inputs"],
+    )
+
+
+def schema_of_several(served: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """JSON schema of a request body that names several bundles."""
+    names = {
+        "type": "array",
+        "minItems": 1,
+        "uniqueItems": True,
+        "items": {"enum": list(served)},
+        "description": "Which bundles answer; inputs times bundles may be as many as the inputs of one bundle.",
+    }
+    rows = {"anyOf": [{"type": "string", "maxLength": limits.text_characters}, {"type": "object"}]}
+    return _schema({"bundles": names, "inputs": _inputs_schema(rows, limits), **_shared(limits)}, ["bundles", "inputs"])
+
+
+def _schema(properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _inputs_schema(rows: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "maxItems": limits.batch_rows,
+        "items": rows,
+        "description": "Texts, or records by column; other columns of a record are not read.",
+    }
+
+
+def _shared(limits: Limits) -> dict[str, Any]:
+    return {
+        "top": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": limits.top_candidates,
+            "default": 0,
+            "description": "How many of the best candidates each answer lists.",
+        },
+        "error": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 0.5,
+            "description": "Rate at which sets of labels may miss the true one; 0 = all rows are answered.",
+        },
     }

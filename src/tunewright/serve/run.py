@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.errors import MissingExtra, TunewrightError
+from tunewright.core.errors import MissingExtra
 from tunewright.monitor.events import Sink
-from tunewright.runtime.predictor import Predictor
 from tunewright.serve.limits import Limits
 
 
@@ -19,14 +18,18 @@ def serve(
     port: int = 8080,
     limits: Limits | None = None,
     sink: Sink | None = None,
+    parent: Path | None = None,
 ) -> None:
     """Load bundles and answer for them until SIGTERM or Ctrl-C; what is under way then is finished.
+
+    On SIGHUP the folders are looked at again, see ``folders.py``.
 
     Parameters
     ----------
     folders : bundles; the first one also answers ``POST /predict``
     host : address to listen at; the loopback unless told otherwise
     port : 0 = a free one
+    parent : a folder whose folders are bundles, too
 
     Raises
     ------
@@ -35,23 +38,8 @@ def serve(
     """
     listen = _listening()  # before the bundles are loaded: what can be refused at once is refused at once
     with listen.bound(host, port) as taken:
-        listen.listen(load(folders), taken, limits, sink)
-
-
-def load(folders: Sequence[Path]) -> dict[str, Predictor]:
-    """Name → predictor, in the order of the folders."""
-    predictors: dict[str, Predictor] = {}
-    places: dict[str, Path] = {}
-    for folder in folders:
-        predictor = Predictor.load(folder)
-        name = predictor.manifest.name
-        if name in places:
-            raise TunewrightError(
-                f"{places[name]} and {folder} are both named {name!r}",
-                "serve one of them, or fit one under another name",
-            )
-        predictors[name], places[name] = predictor, folder
-    return predictors
+        loaded = importlib.import_module("tunewright.serve.folders").Folders(folders, parent)
+        listen.listen(loaded.registry, taken, limits, sink, loaded.reread)
 
 
 def _listening() -> Any:

@@ -1,4 +1,4 @@
-"""What all routes share: limits, threads, metrics, and what a status means."""
+"""What all routes share: limits, the queue, threads, metrics, and what a status means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from tunewright.monitor.events import Sink
+from tunewright.serve.batching import Batching
 from tunewright.serve.limits import Limits
 from tunewright.serve.metrics import Metrics
 from tunewright.serve.pool import Pool
@@ -18,8 +19,9 @@ MEANING = {
     408: "The body came too slowly.",
     413: "The body is too large, or it holds too many inputs.",
     422: "A value does not fit; it is named by its index.",
+    429: "Too much waits; Retry-After says when to come back.",
     500: "The service failed; its log says where.",
-    503: "Too many requests wait, or the service is stopping.",
+    503: "The service is stopping.",
     504: "There was no answer in time.",
 }
 
@@ -30,6 +32,7 @@ class Service:
 
     limits: Limits
     pool: Pool
+    batching: Batching
     metrics: Metrics
     sink: Sink | None
 

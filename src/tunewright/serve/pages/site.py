@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from tunewright.core.plugins import reads
 from tunewright.serve.limits import Limits
 from tunewright.serve.predictor import Predictor
+from tunewright.serve.registry import Registry
 
 HERE = Path(__file__).parent
 POLICY = (
@@ -21,15 +21,16 @@ POLICY = (
 )
 
 
-def add(app: FastAPI, predictors: Mapping[str, Predictor], limits: Limits) -> None:
+def add(app: FastAPI, registry: Registry, limits: Limits) -> None:
     """Add ``/``, ``/docs`` and the files that they need."""
     environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
-    facts = {"bundles": [_facts(name, one) for name, one in predictors.items()], "characters": limits.text_characters}
-    trial = environment.get_template("try.html").render(facts=facts)
+    trial = environment.get_template("try.html")
     docs = environment.get_template("docs.html").render()
 
     async def try_page() -> Response:
-        return _page(trial, POLICY.format(images=""))
+        bundles = [_facts(name, one.predictor) for name, one in registry.served.items()]
+        facts = {"bundles": bundles, "characters": limits.text_characters}
+        return _page(trial.render(facts=facts), POLICY.format(images=""))
 
     async def docs_page() -> Response:
         return _page(docs, POLICY.format(images=" data:"))  # Swagger UI's style sheet holds its icons

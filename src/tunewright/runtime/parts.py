@@ -1,0 +1,81 @@
+"""The parts of a bundle, loaded by their content: each file is compared with its digest at the moment it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from tunewright.core import plugins
+from tunewright.core.bundle import Manifest, present, verify
+from tunewright.core.types import Modality
+from tunewright.runtime.encoder import Encoder
+from tunewright.runtime.graphs import Graph
+from tunewright.runtime.scope import Scope
+from tunewright.runtime.shelf import Shelf
+
+Loaded = TypeVar("Loaded")
+
+
+class Parts:
+    """Where the parts of one bundle come from: its folder, or the shelf, if another bundle has brought the same there.
+
+    Of files that are not read, because the shelf has their content, only presence and size are looked at.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int, shelf: Shelf) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._threads = threads
+        self._shelf = shelf
+
+    def encoder(self) -> Encoder:
+        """The one encoder, with its modality."""
+        (name,) = set(self._manifest.inputs.values())
+        settings, own = self._manifest.modalities[name], f"modality/{name}/"
+        files = [path for path in self._manifest.files if path.startswith(own)]
+
+        def read() -> Modality:
+            modality: Modality = plugins.load("modalities", name).load(settings, self._folder / own)
+            return modality
+
+        words = self._content(files, "modality", name, json.dumps(settings, sort_keys=True))
+        graph = self._content(self._files(f"encoder.{name}"), self._threads)
+        present(self._folder, self._manifest, [*files, *self._files(f"encoder.{name}")])
+        return self._shelf.take(
+            ("encoder", words, graph),
+            lambda: Encoder(self._take(words, files, read), self._graph(f"encoder.{name}", self._threads, spin=True)),
+        )
+
+    def heads(self) -> dict[str, Graph]:
+        """All others by their names. They are small: a thread of their own would wait longer than it works."""
+        names = [name for name in self._manifest.parts if not name.startswith("encoder.")]
+        return {name: self._graph(name, 1) for name in names}
+
+    def scopes(self) -> dict[str, Scope]:
+        """Target → detector of strange rows, where it has one."""
+        told = {one["name"]: one["spec"]["scope"] for one in self._manifest.targets if "scope" in one["spec"]}
+        verify(self._folder, self._manifest, [one["file"] for one in told.values() if one.get("file")])
+        return {name: Scope.load(one, self._folder) for name, one in told.items()}
+
+    def _graph(self, name: str, threads: int, *, spin: bool = False) -> Graph:
+        files = self._files(name)
+        path = self._folder / self._manifest.parts[name].file
+        return self._take(self._content(files, "graph", threads), files, lambda: Graph(path, threads, spin=spin))
+
+    def _files(self, part: str) -> list[str]:
+        told = self._manifest.parts[part]
+        return [told.file, *told.data]
+
+    def _content(self, files: Iterable[str], *settings: Hashable) -> Hashable:
+        return *settings, *(self._manifest.files[path]["sha256"] for path in files)
+
+    def _take(self, content: Hashable, files: list[str], make: Callable[[], Loaded]) -> Loaded:
+        present(self._folder, self._manifest, files)
+
+        def checked() -> Loaded:
+            verify(self._folder, self._manifest, files)
+            return make()
+
+        return self._shelf.take(content, checked)
