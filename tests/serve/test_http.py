@@ -403,6 +403,7 @@ def test_the_schema_is_exact(connect: Connect, bayes: ModuleType) -> None:
         "/predict",
         "/v1/topics/predict",
         "/v1/both/predict",
+        "/v1/bundles",
         "/healthz",
         "/readyz",
         "/metrics",

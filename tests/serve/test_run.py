@@ -20,13 +20,13 @@ from tunewright.serve.answers import Writer, encode
 
 
 def test_two_bundles_of_one_name_are_an_error(bayes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run.Predictor, "load", lambda folder: bayes.topics("intents"))
+    monkeypatch.setattr(run.Predictor, "load", lambda folder, threads: bayes.topics("intents"))
     with pytest.raises(TunewrightError, match="a and b are both named 'intents' → serve one of them"):
         run.load([Path("a"), Path("b")])
 
 
 def test_bundles_keep_their_order(bayes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run.Predictor, "load", lambda folder: bayes.topics(folder.name))
+    monkeypatch.setattr(run.Predictor, "load", lambda folder, threads: bayes.topics(folder.name))
     assert list(run.load([Path("z"), Path("a")])) == ["z", "a"]
 
 

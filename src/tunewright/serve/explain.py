@@ -14,6 +14,7 @@ from tunewright.core.errors import TunewrightError, nearest
 from tunewright.runtime.explain import Explanation
 from tunewright.runtime.ways import WAYS
 from tunewright.serve import requests
+from tunewright.serve.access.guard import charge
 from tunewright.serve.inputs import row_of, row_schema, word_for
 from tunewright.serve.limits import Limits
 from tunewright.serve.pool import Clock
@@ -50,6 +51,7 @@ class Endpoint:
         request.state.bundle, request.state.rows = self.name, 1
         same_site(request)
         body = await requests.read_body(request, self.service.limits)
+        charge(request.state, 1)
         encoded = await self.service.pool.run(lambda: self._work(body, clock), clock)
         return Response(encoded, media_type="application/json")
 

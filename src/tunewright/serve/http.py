@@ -20,7 +20,11 @@ from tunewright.core.plugins import reads
 from tunewright.monitor.events import Event, NullSink, Sink
 from tunewright.runtime.review import Rules
 from tunewright.serve import requests
+from tunewright.serve.access.access import Access
+from tunewright.serve.access.guard import Guard, charge
+from tunewright.serve.access.scheme import add_scheme
 from tunewright.serve.answers import Writer, encode, predictions, response_model, writers
+from tunewright.serve.bundles import add_bundles
 from tunewright.serve.explain import add_explain
 from tunewright.serve.limits import Limits
 from tunewright.serve.metrics import CONTENT_TYPE, Metrics
@@ -59,6 +63,7 @@ class Endpoint:
         clock.check()
         query = requests.parse(body, self.predictor.manifest.inputs, self.service.limits, tuple(self.writers))
         state.rows = len(query.rows)
+        charge(state, len(query.rows))
         self.service.metrics.rows.labels(self.name).observe(len(query.rows))
         digest = self.predictor.manifest.digest
         found: list[dict[str, Any]] = []
@@ -112,13 +117,19 @@ def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def application(predictors: Mapping[str, Predictor], limits: Limits | None = None, sink: Sink | None = None) -> FastAPI:
+def application(
+    predictors: Mapping[str, Predictor],
+    limits: Limits | None = None,
+    sink: Sink | None = None,
+    access: Access | None = None,
+) -> FastAPI:
     """The ASGI application that answers for some bundles.
 
     Parameters
     ----------
     predictors : name in the address → predictor; the first one also answers ``POST /predict``
     sink : takes one event per prediction; None or a ``NullSink`` = no events are made
+    access : who may ask, and by which names; None = anybody
 
     Raises
     ------
@@ -141,13 +152,18 @@ def application(predictors: Mapping[str, Predictor], limits: Limits | None = Non
         servers=[{"url": "."}],  # relative to openapi.json: right behind a proxy that takes a prefix off, too
     )  # fmt: skip
     app.state.stopping = 0  # the signal that told it to
+    app.state.metrics = metrics
+    app.add_middleware(Guard, access=access or Access(), limits=limits, metrics=metrics)
     app.add_middleware(Watch, metrics=metrics)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     _add_predict(app, predictors, service)
     add_explain(app, predictors, service)
     _add_state(app, service)
-    site.add(app, predictors, limits)
+    add_bundles(app, predictors, limits)
+    site.add(app)
+    if access is not None and access.keys is not None:
+        add_scheme(app)
     return app
 
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import math
+import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from tunewright.core.errors import TunewrightError
 from tunewright.monitor.events import Sink
+from tunewright.serve.access.access import Access
+from tunewright.serve.door import Doorway
 from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
 from tunewright.serve.logs import start_logs
 from tunewright.serve.predictor import Predictor
+
+LEAVE_SECONDS = 1.0
+"""Time for connections to end by themselves once the door is shut, each with the answer to its next request."""
+READ_BYTES = 2**18
+"""What the event loop reads of a connection at once."""
+RETIRE = signal.SIGUSR1
+SIGNALS = (signal.SIGTERM, signal.SIGINT, RETIRE)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -64,14 +77,26 @@ def _not_bound(host: str, port: int, error: OSError) -> TunewrightError:
 
 
 def listen(
-    predictors: Mapping[str, Predictor], taken: socket.socket, limits: Limits | None = None, sink: Sink | None = None
+    predictors: Mapping[str, Predictor],
+    taken: socket.socket,
+    limits: Limits | None = None,
+    sink: Sink | None = None,
+    access: Access | None = None,
+    ready: Callable[[], None] | None = None,
 ) -> None:
-    """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way."""
+    """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way.
+
+    ready : called once it listens; by default the address is printed
+    SIGUSR1 says that others listen at the same socket: new connections are left to them from then on.
+    """
     limits = limits or Limits()
-    app = application(predictors, limits, sink)
+    app = application(predictors, limits, sink, access)
     start_logs(sys.stderr)
     config = uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", Doorway(AutoHTTPProtocol, limits, app.state.metrics)),
+        ws="none",
+        h11_max_incomplete_event_size=limits.head_bytes + READ_BYTES,  # the door says it first, and better
         access_log=False,
         log_config=None,
         lifespan="on",
@@ -87,10 +112,13 @@ def listen(
         while not (server.started or told.wait(0.01)):
             pass
         if server.started:
-            _say_where(taken, predictors)
+            (ready or (lambda: say_where(taken, list(predictors))))()
         told.wait()
         if app.state.stopping == signal.SIGTERM:
-            _drain(server, limits.drain_seconds)
+            _wait(server, limits.drain_seconds)
+        if app.state.stopping in (signal.SIGTERM, RETIRE):
+            _shut_door(server)
+            _wait(server, LEAVE_SECONDS, lambda: not server.server_state.connections)
         server.should_exit = True
         thread.join()
     if not server.started:
@@ -113,7 +141,7 @@ def _signals(server: uvicorn.Server, app: FastAPI, told: threading.Event) -> Ite
         app.state.stopping = number
         told.set()
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield
     finally:
@@ -121,14 +149,28 @@ def _signals(server: uvicorn.Server, app: FastAPI, told: threading.Event) -> Ite
             signal.signal(number, handler)
 
 
-def _drain(server: uvicorn.Server, seconds: float) -> None:
-    """Let /readyz say 503 for a while, so that load balancers turn away before the door closes."""
+def _shut_door(server: uvicorn.Server) -> None:
+    """Take no new connection. Those that came in last still bring a request, so they are not closed yet."""
+    for one in server.servers:
+        one.get_loop().call_soon_threadsafe(one.close)
+
+
+def _wait(server: uvicorn.Server, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+    """Let /readyz say 503, and every answer that its connection ends with it, for a while.
+
+    Load balancers turn away before the door closes; clients that ask all the time change over to another process.
+    """
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not server.force_exit:
+    while time.monotonic() < end and not server.force_exit and not enough():
         time.sleep(0.05)
 
 
-def _say_where(taken: socket.socket, predictors: Mapping[str, Predictor]) -> None:
-    host, port = taken.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"serving {', '.join(predictors)} at http://{shown}:{port} (try it there; Ctrl-C stops)", flush=True)
+def say_where(taken: socket.socket, bundles: Sequence[str], note: str = "") -> None:
+    """Print the address."""
+    address = taken.getsockname()
+    if isinstance(address, str | bytes):  # a Unix socket that was handed over
+        place = os.fsdecode(address) or "a socket without a name"
+    else:
+        host, port = address[:2]
+        place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(f"serving {', '.join(bundles)} at {place} ({note}try it there; Ctrl-C stops)", flush=True)

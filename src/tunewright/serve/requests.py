@@ -49,7 +49,10 @@ async def read_body(request: HttpRequest, limits: Limits) -> bytes:
     except TimeoutError:
         seconds = limits.timeout_seconds
         raise Refusal(
-            408, f"the body did not arrive within {seconds:g} seconds", "send it faster, or less of it"
+            408,
+            f"the body did not arrive within {seconds:g} seconds",
+            "send it faster, or less of it",
+            {"Connection": "close"},
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the connection ended before the body was complete", "send the request again") from None

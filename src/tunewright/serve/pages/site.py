@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
-
-from tunewright.core.plugins import reads
-from tunewright.serve.limits import Limits
-from tunewright.serve.predictor import Predictor
 
 HERE = Path(__file__).parent
 POLICY = (
@@ -21,11 +15,10 @@ POLICY = (
 )
 
 
-def add(app: FastAPI, predictors: Mapping[str, Predictor], limits: Limits) -> None:
-    """Add ``/``, ``/docs`` and the files that they need."""
+def add(app: FastAPI) -> None:
+    """Add ``/``, ``/docs`` and the files that they need. What they tell of the bundles they ask the API for."""
     environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
-    facts = {"bundles": [_facts(name, one) for name, one in predictors.items()], "characters": limits.text_characters}
-    trial = environment.get_template("try.html").render(facts=facts)
+    trial = environment.get_template("try.html").render()
     docs = environment.get_template("docs.html").render()
 
     async def try_page() -> Response:
@@ -43,13 +36,3 @@ def add(app: FastAPI, predictors: Mapping[str, Predictor], limits: Limits) -> No
 def _page(text: str, policy: str) -> Response:
     headers = {"content-security-policy": policy, "cache-control": "no-cache"}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)
-
-
-def _facts(name: str, predictor: Predictor) -> dict[str, Any]:
-    manifest = predictor.manifest
-    targets = [
-        {"name": one["name"], "kind": one["kind"], "labels": len(getattr(predictor.kinds[one["name"]], "labels", ()))}
-        for one in manifest.targets
-    ]
-    inputs = {column: reads(modality) for column, modality in manifest.inputs.items()}
-    return {"name": name, "digest": manifest.digest, "inputs": inputs, "targets": targets}
