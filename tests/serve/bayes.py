@@ -107,6 +107,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--seconds", type=float, default=0.0, help="for every text `slow`")
     options.add_argument("--column", default="text")
+    options.add_argument("--port", type=int, default=0)
     options.add_argument("--limits", type=json.loads, default={})
     options.add_argument("--parser", choices=("httptools", "h11"))
     chosen = options.parse_args()
@@ -118,7 +119,7 @@ def main() -> None:
     if chosen.column == "text":
         predictors["both"] = topics_and_moods()
     limits = Limits(**{"drain_seconds": 0.5, "timeout_seconds": 10} | chosen.limits)
-    with handed() or bound("127.0.0.1", 0) as taken:
+    with handed() or bound("127.0.0.1", chosen.port) as taken:
         listen(predictors, taken, limits, access=Access.at("127.0.0.1"))
 
 
