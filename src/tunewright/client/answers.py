@@ -79,6 +79,7 @@ class Explanation:
     words: int
     asked: int
     r2: float | None = None
+    base: float | None = None
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> Self:

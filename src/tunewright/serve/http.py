@@ -193,10 +193,19 @@ def _request_body(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     alone = [reads(modality) for modality in columns.values()] == ["text"]
     one: Any = "some text" if alone else dict.fromkeys(columns, "some text")
     content = {
-        "schema": requests.schema(columns, limits, tuple(predictor.kinds)),
+        "schema": requests.schema(columns, limits, tuple(predictor.kinds), promises=_promises(predictor)),
         "example": {"inputs": [one], "top": 3},
     }
     return {"required": True, "content": {"application/json": content}}
+
+
+def _promises(predictor: Predictor) -> bool:
+    """Whether the bundle can promise a rate of errors."""
+    able = [kind for kind in predictor.kinds.values() if hasattr(kind, "at_error")]
+    try:
+        return bool([kind.at_error(0.1) for kind in able])
+    except TunewrightError:
+        return False
 
 
 def _add_state(app: FastAPI, service: Service) -> None:
