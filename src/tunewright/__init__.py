@@ -22,11 +22,15 @@ _HOMES = {
     "Predictor": "tunewright.runtime.predictor",
     "Task": "tunewright.core.task",
     "TextClassifier": "tunewright.estimator",
+    "Client": "tunewright.client",
+    "AsyncClient": "tunewright.client",
     "TunewrightError": "tunewright.core.errors",
     "GateMissed": "tunewright.core.errors",
 }
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "GateMissed",
     "Predictor",
     "Task",
@@ -44,6 +48,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from tunewright.client import AsyncClient, Client
     from tunewright.core.errors import GateMissed, TunewrightError
     from tunewright.core.task import Task
     from tunewright.estimator import TextClassifier

@@ -1,11 +1,13 @@
 """A small predictor that is real (naive Bayes over words and the kinds of the house) but needs no bundle.
 
-Run as a program it serves itself, slowly: ``python bayes.py PORT SECONDS`` takes SECONDS for every text "slow".
+Run as a program it serves itself at a free port, or at the socket that it is handed.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import importlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,11 +98,30 @@ def topics_and_moods() -> BayesPredictor:
     return BayesPredictor(manifest("both", {"text": "text"}, dict.fromkeys(models, "classify")), models)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    from tunewright.serve.access.access import Access
+    from tunewright.serve.handed import handed
     from tunewright.serve.limits import Limits
     from tunewright.serve.listen import bound, listen
 
-    port, seconds = int(sys.argv[1]), float(sys.argv[2])
-    predictors = {"topics": topics(seconds=seconds), "both": topics_and_moods()}
-    with bound("127.0.0.1", port) as taken:
-        listen(predictors, taken, Limits(drain_seconds=0.5, timeout_seconds=10))
+    options = argparse.ArgumentParser()
+    options.add_argument("--seconds", type=float, default=0.0, help="for every text `slow`")
+    options.add_argument("--column", default="text")
+    options.add_argument("--port", type=int, default=0)
+    options.add_argument("--limits", type=json.loads, default={})
+    options.add_argument("--parser", choices=("httptools", "h11"))
+    chosen = options.parse_args()
+    if chosen.parser:
+        name = {"httptools": "HttpToolsProtocol", "h11": "H11Protocol"}[chosen.parser]
+        module = importlib.import_module(f"uvicorn.protocols.http.{chosen.parser}_impl")
+        importlib.import_module("tunewright.serve.listen").AutoHTTPProtocol = getattr(module, name)
+    predictors = {"topics": topics(seconds=chosen.seconds, inputs={chosen.column: "text"})}
+    if chosen.column == "text":
+        predictors["both"] = topics_and_moods()
+    limits = Limits(**{"drain_seconds": 0.5, "timeout_seconds": 10} | chosen.limits)
+    with handed() or bound("127.0.0.1", chosen.port) as taken:
+        listen(predictors, taken, limits, access=Access.at("127.0.0.1"))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -38,18 +39,35 @@ def bayes() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def static(sample_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A loaded bundle of the sample rows of both languages, made without torch."""
+def callers() -> ModuleType:
+    return _module("callers")
+
+
+@pytest.fixture(scope="session")
+def static_bundle() -> ModuleType:
+    """The module that makes bundles without torch."""
     spec = importlib.util.spec_from_file_location("static_bundle", HERE.parent / "runtime" / "static_bundle.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def static_folder(static_bundle: ModuleType, sample_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle of the sample rows of both languages. Never change it: copy it."""
     rows = [*sample_rows["support_train.csv"], *sample_rows["support_zh_train.csv"]]
     folder = tmp_path_factory.mktemp("static") / "static"
-    module.static_bundle(folder, [row["text"] for row in rows], [row["intent"] for row in rows])
-    return module.load(folder, threads=1)
+    static_bundle.static_bundle(folder, [row["text"] for row in rows], [row["intent"] for row in rows])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def static(static_bundle: ModuleType, static_folder: Path) -> Any:
+    """That bundle, loaded."""
+    return static_bundle.load(static_folder, threads=1)
 
 
 @pytest.fixture
@@ -83,11 +101,16 @@ def client(connect: Callable[..., TestClient], bayes: ModuleType) -> TestClient:
 
 
 @contextmanager
-def _running(seconds: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, str(HERE / "bayes.py"), "0", str(seconds)]
+def _running(
+    seconds: float = 0.0, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, str(HERE / "bayes.py"), "--seconds", str(seconds), *options]
+    around = {name: value for name, value in os.environ.items() if not name.startswith("TUNEWRIGHT_KEYS")}
     with (
         tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=around | dict(environment or {})
+        ) as process,
     ):
         process.log = log  # type: ignore[attr-defined]
         try:
@@ -101,7 +124,7 @@ def _running(seconds: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]
             process.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def running() -> Callable[..., Any]:
-    """A service in a process of its own: ``with running(seconds) as (process, address)``."""
+    """A service in a process of its own: ``with running(seconds) as (process, address)``; options: see bayes.py."""
     return _running

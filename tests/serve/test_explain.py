@@ -121,8 +121,8 @@ def test_the_description_is_typed_and_the_answer_fits_it(connect: Connect, model
     route = told["paths"][PATH]["post"]
     body = route["requestBody"]["content"]["application/json"]["schema"]
     assert body["required"] == ["input"]
-    assert body["properties"]["method"]["enum"] == ["occlusion", "lime"]
-    assert body["properties"]["label"]["enum"] == ["other", "theft"]
+    assert body["properties"]["method"]["enum"] == ["occlusion", "lime", None]
+    assert body["properties"]["label"]["enum"] == ["other", "theft", None]
     each = told["components"]["schemas"]["explanation"]["properties"]
     (one,) = asked({"input": "stolen"}).json()["explanations"]
     assert list(each) == list(one)

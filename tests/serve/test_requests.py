@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from tunewright.serve.inputs import NO_NUL
 from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal
 from tunewright.serve.requests import DISCARD_TIMES, parse, read_body, schema
@@ -109,7 +110,7 @@ def test_only_the_columns_that_the_bundle_reads_are_handed_on() -> None:
 def test_the_schema_of_several_columns_takes_records_only() -> None:
     items = schema({"a": "text", "b": "numbers"}, Limits())["properties"]["inputs"]["items"]
     assert items["required"] == ["a", "b"]
-    assert items["properties"] == {"a": {"type": "string", "maxLength": 100_000}, "b": {}}
+    assert items["properties"] == {"a": {"type": "string", "maxLength": 100_000, "pattern": NO_NUL}, "b": {}}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_bundle_that_is_put_later_is_served_described_and_counted(connect: Con
     registry.put("two", bayes.topics("two"))
     assert client.post("/v1/two/predict", json={"inputs": ["a refund"]}).json()["predictions"][0]["label"] == "refund"
     assert "/v1/two/predict" in client.get("/openapi.json").json()["paths"]
-    assert "two" in client.get("/").text
+    assert [one["name"] for one in client.get("/v1/bundles").json()["bundles"]] == ["one", "two"]
     registry.remove("one")
     assert client.post("/v1/one/predict", json={"inputs": ["a"]}).json()["remedy"] == "use one of: two"
     assert client.post("/predict", json={"inputs": ["a"]}).json()["bundle"] == bayes.topics("two").manifest.digest

@@ -76,14 +76,51 @@ def serve(
         str, typer.Option("--host", help="Address to listen at; the loopback unless told otherwise.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0 = a free one.")] = 8080,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="File of keys that callers need; or by TUNEWRIGHT_KEYS_FILE, TUNEWRIGHT_KEYS."),
+    ] = None,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="Callers need no key, even from the network: a proxy asks who they are.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Name by which requests may call it; repeat for several.")
+    ] = None,
+    requests_per_second: Annotated[
+        float, typer.Option("--requests-per-second", min=0, help="Of one caller; 0 = no limit.")
+    ] = 0.0,
+    rows_per_second: Annotated[
+        float, typer.Option("--rows-per-second", min=0, help="Of one caller; 0 = no limit.")
+    ] = 0.0,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Processes at the same port; SIGHUP replaces them one by one.")
+    ] = 1,
 ) -> None:
     """Answer over HTTP: POST /v1/NAME/predict, a page to try it at /, docs at /docs. SIGHUP reads changed bundles.
 
     Example:  tunewright serve intents/ --port 8080
     """
+    from tunewright.serve.limits import Limits
     from tunewright.serve.run import serve as run
 
-    run(bundles or [], host, port, parent=parent)
+    limits = Limits(requests_per_second=requests_per_second, rows_per_second=rows_per_second)
+    asked: dict[str, Any] = {"keys": keys, "without_keys": no_keys, "hosts": allow_host or ()}
+    run(bundles or [], host, port, limits, parent=parent, **asked, processes=processes)
+
+
+def key(
+    name: Annotated[str, typer.Argument(help="Whose key it is: what logs and metrics call the caller.")],
+    file: Annotated[Path, typer.Option("--file", help="Keys file; its hash is appended, the file made if need be.")],
+) -> None:
+    """Make an API key: it is printed once, only its hash is kept.
+
+    Example:  tunewright key web-shop --file keys.txt
+    """
+    from tunewright.serve.access.keys import append
+
+    typer.echo(append(file, name))
+    typer.secho(f"This is the only time that it is shown. {file} holds its hash; callers send it as", err=True)
+    typer.secho("Authorization: Bearer KEY", err=True)
 
 
 def export(

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tunewright.core.errors import DamagedBundle, TunewrightError
@@ -180,5 +180,16 @@ def _manifest(record: Mapping[str, Any], folder: Path) -> Manifest:
         raise DamagedBundle(
             f"{folder / MANIFEST}: {', '.join(sorted(missing))} is missing", "copy the bundle again, or fit it anew"
         )
+    _check_inside(record, folder)
     parts = {name: Part(part["engine"], part["file"], tuple(part["data"])) for name, part in record["parts"].items()}
     return Manifest(**{key: value for key, value in record.items() if key in known} | {"parts": parts})
+
+
+def _check_inside(record: Mapping[str, Any], folder: Path) -> None:
+    """A bundle names files of its own folder only, whoever wrote its manifest."""
+    of_parts = [path for part in record["parts"].values() for path in (part["file"], *part["data"])]
+    for path in (*record["files"], *record.get("run", {}).get("files", {}), *of_parts):
+        if PurePosixPath(path).is_absolute() or {"..", ""} & set(path.split("/")) or "\\" in path or ":" in path:
+            raise DamagedBundle(
+                f"{folder / MANIFEST}: {path!r} is no file of the bundle", "do not use it; ask where it comes from"
+            )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from tunewright.core.errors import DamagedBundle
 from tunewright.core.types import Array
 
 onnxruntime.disable_telemetry_events()
+
+SAID = 300
+"""Characters of onnxruntime's own words in an error."""
 
 
 class Graph:
@@ -37,7 +42,7 @@ class Graph:
         if tensors:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
             options.add_external_initializers(list(tensors), values)
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = _session(path, options)
         self.inputs = tuple(one.name for one in self._session.get_inputs())
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 
@@ -45,3 +50,20 @@ class Graph:
         """Run it on the arrays that it has inputs for; others are left out."""
         values = self._session.run(None, {name: arrays[name] for name in self.inputs})
         return dict(zip(self.outputs, values, strict=True))
+
+
+def _session(path: Path, options: Any) -> Any:
+    """A session of a graph, as data: operators that onnxruntime has itself, and tensors of the graph's own folder.
+
+    Raises
+    ------
+    DamagedBundle
+        onnxruntime takes it for no such graph.
+    """
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        if not type(error).__module__.startswith("onnxruntime."):
+            raise
+        said = " ".join(str(error).split())[:SAID]
+        raise DamagedBundle(f"{path}: it cannot be run: {said}", "copy the bundle again, or fit it anew") from None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from tunewright.core.errors import TunewrightError
 from tunewright.core.plugins import reads
 from tunewright.serve import explain, requests
 from tunewright.serve.answers import response_model, response_of_several
 from tunewright.serve.limits import Limits
+from tunewright.serve.predict import Endpoint as Predict
+from tunewright.serve.predictor import Predictor
 from tunewright.serve.problems import Problem
 from tunewright.serve.registry import Registry, Served
 from tunewright.serve.service import MEANING
@@ -48,25 +53,37 @@ def _routes(registry: Registry, limits: Limits) -> Iterator[APIRoute]:
     schema = requests.schema_of_several(registry.served, limits)
     example = {"bundles": list(registry.served)[:2], "inputs": [_example(registry.first)]}
     yield _route(
-        "/v1/predict", "predict", "Predict with several bundles at once", response_of_several(),
-        "Predictions by input, then by bundle, then by target.", {"schema": schema, "example": example},
-    )  # fmt: skip
+        "/v1/predict",
+        Told("predict", "Predict with several bundles at once", inspect.getdoc(Predict.several)),
+        response_of_several(),
+        "Predictions by input, then by bundle, then by target.",
+        {"schema": schema, "example": example},
+    )
 
 
 def _of_bundle(served: Served, limits: Limits, explanations: type, *, first: bool) -> Iterator[APIRoute]:
     name, predictor = served.name, served.predictor
-    schema = requests.schema(predictor.manifest.inputs, limits, tuple(predictor.kinds))
+    schema = requests.schema(predictor.manifest.inputs, limits, tuple(predictor.kinds), promises=_promises(predictor))
     content = {"schema": schema, "example": {"inputs": [_example(served)], "top": 3}}
     model = response_model(name, predictor.kinds, reviewed=served.reviewed)
     for path in (f"/v1/{name}", *([""] if first else [])):
         also = "" if path else " (the first bundle)"
-        yield _route(
-            f"{path}/predict", "predict", f"Predict with {name}{also}", model, "Predictions in input order.", content
-        )
+        asks = Told("predict", f"Predict with {name}{also}", inspect.getdoc(Predict.named))
+        yield _route(f"{path}/predict", asks, model, "Predictions in input order.", content)
         if isinstance(predictor, explain.Explainer):
             asked = {"schema": explain.schema(predictor, limits)}
             told = "One explanation, or one for each label that is predicted."
-            yield _route(f"{path}/explain", "explain", f"Explain an answer of {name}{also}", explanations, told, asked)
+            asks = Told("explain", f"Explain an answer of {name}{also}", inspect.getdoc(explain.Endpoint.named))
+            yield _route(f"{path}/explain", asks, explanations, told, asked)
+
+
+def _promises(predictor: Predictor) -> bool:
+    """Whether the bundle can promise a rate of errors."""
+    able = [kind for kind in predictor.kinds.values() if hasattr(kind, "at_error")]
+    try:
+        return bool([kind.at_error(0.1) for kind in able])
+    except TunewrightError:
+        return False
 
 
 def _example(served: Served) -> Any:
@@ -75,16 +92,26 @@ def _example(served: Served) -> Any:
     return "some text" if alone else dict.fromkeys(columns, "some text")
 
 
-def _route(path: str, tag: str, summary: str, model: type, told: str, content: dict[str, Any]) -> APIRoute:
+@dataclass(frozen=True)
+class Told:
+    """What is told of a route: the group that it belongs to, and what it does, in short and in full."""
+
+    tag: str
+    summary: str
+    description: str | None
+
+
+def _route(path: str, told: Told, model: type, answer: str, content: dict[str, Any]) -> APIRoute:
     return APIRoute(
         path,
         _described,
         methods=["POST"],
         response_model=model,
-        tags=[tag],
-        summary=summary,
-        name=summary,
-        response_description=told,
+        tags=[told.tag],
+        summary=told.summary,
+        description=told.description,
+        name=told.summary[:1].lower() + told.summary[1:],
+        response_description=answer,
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
         responses={status: {"model": Problem, "description": text} for status, text in MEANING.items()},
     )

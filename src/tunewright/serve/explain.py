@@ -14,7 +14,8 @@ from tunewright.core.errors import TunewrightError, nearest
 from tunewright.runtime.explain import Explanation
 from tunewright.runtime.ways import WAYS
 from tunewright.serve import requests
-from tunewright.serve.inputs import row_of, row_schema, word_for
+from tunewright.serve.access.guard import charge
+from tunewright.serve.inputs import row_of, row_schema, whole, word_for
 from tunewright.serve.limits import Limits
 from tunewright.serve.pool import Clock
 from tunewright.serve.predictor import Predictor
@@ -59,6 +60,7 @@ class Endpoint:
         request.state.bundle, request.state.rows = served.name, 1
         same_site(request)
         body = await requests.read_body(request, self.service.limits)
+        charge(request.state, 1)
         encoded = await self.service.pool.run(lambda: self._work(predictor, body, clock), clock)
         return Response(encoded, media_type="application/json")
 
@@ -102,26 +104,27 @@ def parse(body: bytes, inputs: Mapping[str, str], limits: Limits) -> tuple[Any, 
 def _pieces(value: Any, most: int) -> int:
     if value is None:
         return min(PIECES, most)
-    if not isinstance(value, int) or isinstance(value, bool):
+    number = whole(value)
+    if number is None:
         raise Refusal(422, f'"pieces" is {word_for(value)}, not a whole number', 'send for example "pieces": 16')
-    if not 1 <= value <= most:
+    if not 1 <= number <= most:
         raise Refusal(422, f'"pieces" is out of its range 1 to {most}', 'send for example "pieces": 16')
-    return value
+    return number
 
 
 def schema(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     """JSON schema of a request body."""
     labels = sorted({label for kind in predictor.kinds.values() for label in getattr(kind, "labels", ())})
-    named = {"type": "string", "description": "What is explained; default: what is predicted."}
+    named = {"description": "What is explained; default: what is predicted."}
     return {
         "type": "object",
         "properties": {
             "input": row_schema(predictor.manifest.inputs, limits),
-            "method": {"enum": list(WAYS), "default": "occlusion"},
-            "target": {"enum": list(predictor.kinds), "description": "Default: the first one."},
-            **({"label": named | {"enum": labels}} if labels else {}),
+            "method": {"enum": [*WAYS, None], "default": "occlusion"},
+            "target": {"enum": [*predictor.kinds, None], "description": "Default: the first one."},
+            **({"label": named | {"enum": [*labels, None]}} if labels else {}),
             "pieces": {
-                "type": "integer",
+                "type": ["integer", "null"],
                 "minimum": 1,
                 "maximum": limits.explain_pieces,
                 "default": min(PIECES, limits.explain_pieces),

@@ -12,7 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from tunewright.monitor.events import NullSink, Sink
+from tunewright.serve.access.access import Access
+from tunewright.serve.access.guard import Guard
+from tunewright.serve.access.scheme import add_scheme
 from tunewright.serve.batching import Batching
+from tunewright.serve.bundles import add_bundles
 from tunewright.serve.description import Description
 from tunewright.serve.explain import Endpoint as Explain
 from tunewright.serve.limits import Limits
@@ -30,7 +34,10 @@ ABOUT = 'Answers of bundles over HTTP. Every error is `{"problem": …, "remedy"
 
 
 def application(
-    predictors: Mapping[str, Predictor] | Registry, limits: Limits | None = None, sink: Sink | None = None
+    predictors: Mapping[str, Predictor] | Registry,
+    limits: Limits | None = None,
+    sink: Sink | None = None,
+    access: Access | None = None,
 ) -> FastAPI:
     """The ASGI application that answers for some bundles.
 
@@ -39,6 +46,7 @@ def application(
     predictors : name in the address → predictor; the first one also answers ``POST /predict``. A registry can change
         while it is served
     sink : takes one event per prediction; None or a ``NullSink`` = no events are made
+    access : who may ask, and by which names; None = anybody
 
     Raises
     ------
@@ -64,17 +72,22 @@ def application(
         servers=[{"url": "."}],  # relative to openapi.json: right behind a proxy that takes a prefix off, too
     )  # fmt: skip
     app.state.stopping = 0  # the signal that told it to
+    app.state.metrics = metrics
+    app.add_middleware(Guard, access=access or Access(), limits=limits, metrics=metrics)
     app.add_middleware(Watch, metrics=metrics)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http_error)
-    _add_bundles(app, registry, service)
+    _add_answers(app, registry, service)
     _add_state(app, service)
-    site.add(app, registry, limits)
+    add_bundles(app, registry, limits)
+    site.add(app)
     app.openapi = Description(app, registry, limits)  # type: ignore[method-assign]
+    if access is not None and access.keys is not None:
+        add_scheme(app)
     return app
 
 
-def _add_bundles(app: FastAPI, registry: Registry, service: Service) -> None:
+def _add_answers(app: FastAPI, registry: Registry, service: Service) -> None:
     """The routes of the bundles, which come and go: what they are for at this moment is in ``description.py``."""
     predict, explain = Predict(registry, service), Explain(registry, service)
     routes = {

@@ -9,6 +9,8 @@ from tunewright.core.plugins import reads
 from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal, shown
 
+NO_NUL = "^[^\\u0000]*$"
+
 
 def row_of(value: Any, place: str, inputs: Mapping[str, str], limits: Limits) -> Any:
     """A text, or a record with the columns that are read.
@@ -71,6 +73,17 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
+def whole(value: Any) -> int | None:
+    """A whole number as JSON Schema has it, so 3.0 is one, too; None where the value is none.
+
+    >>> whole(3), whole(3.0), whole(3.5), whole(True)
+    (3, 3, None, None)
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def word_for(value: Any) -> str:
     """What messages call a JSON value that is of the wrong type."""
     match value:
@@ -90,7 +103,7 @@ def word_for(value: Any) -> str:
 
 def row_schema(inputs: Mapping[str, str], limits: Limits) -> dict[str, Any]:
     """JSON schema of one input: a text or a record, or a record where there are several columns."""
-    text = {"type": "string", "maxLength": limits.text_characters}
+    text = {"type": "string", "maxLength": limits.text_characters, "pattern": NO_NUL}
     cells: dict[str, Any] = {name: text if reads(modality) == "text" else {} for name, modality in inputs.items()}
     record = {"type": "object", "properties": cells, "required": list(inputs)}
     return {"anyOf": [next(iter(cells.values())), record]} if len(cells) == 1 else record

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from tunewright.core.errors import TunewrightError
 
-NONE_IS_FINE = ("waiting_requests", "drain_seconds", "batch_wait_ms")
+NONE_IS_FINE = ("waiting_requests", "drain_seconds", "batch_wait_ms", "requests_per_second", "rows_per_second")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,12 @@ class Limits:
     explain_pieces : most pieces of a text that is explained
     explain_characters : most characters that all variants of it may have
     drain_seconds : how long /readyz says 503 on SIGTERM before new connections are refused
+    connections : open at once
+    head_bytes, head_seconds : of a request before its body
+    url_bytes : longest address
+    write_seconds : how long a client may take nothing of an answer
+    bodies_bytes : all bodies together that are held at once
+    requests_per_second, rows_per_second : of one caller; 0 = no limit
     """
 
     body_bytes: int = 8 * 2**20
@@ -42,9 +48,17 @@ class Limits:
     explain_pieces: int = 64
     explain_characters: int = 200_000
     drain_seconds: float = 1.0
+    connections: int = 1000
+    head_bytes: int = 32 * 2**10
+    head_seconds: float = 10.0
+    url_bytes: int = 4096
+    write_seconds: float = 30.0
+    bodies_bytes: int = 256 * 2**20
+    requests_per_second: float = 0.0
+    rows_per_second: float = 0.0
 
     def __post_init__(self) -> None:
         for one in fields(self):
             value, least = getattr(self, one.name), 0 if one.name in NONE_IS_FINE else 1
-            if value < least and not (one.name == "timeout_seconds" and value > 0):
+            if value < least and not (one.name.endswith("_seconds") and value > 0):
                 raise TunewrightError(f"the limit {one.name} = {value} is too small", f"set it to {least} or more")

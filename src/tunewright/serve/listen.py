@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import math
+import os
 import signal
 import socket
 import sys
@@ -11,17 +13,28 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from tunewright.core.errors import TunewrightError
 from tunewright.monitor.events import Sink
+from tunewright.serve.access.access import Access
+from tunewright.serve.door import Doorway
 from tunewright.serve.http import application
 from tunewright.serve.limits import Limits
 from tunewright.serve.logs import start_logs
 from tunewright.serve.predictor import Predictor
 from tunewright.serve.registry import Registry
+
+LEAVE_SECONDS = 1.0
+"""Time for connections to end by themselves once the door is shut, each with the answer to its next request."""
+READ_BYTES = 2**18
+"""What the event loop reads of a connection at once."""
+RETIRE = signal.SIGUSR1
+SIGNALS = (signal.SIGTERM, signal.SIGINT, RETIRE)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -69,17 +82,26 @@ def listen(
     taken: socket.socket,
     limits: Limits | None = None,
     sink: Sink | None = None,
+    access: Access | None = None,
+    *,
+    ready: Callable[[], None] | None = None,
     reread: Callable[[], None] | None = None,
 ) -> None:
     """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way.
 
+    SIGUSR1 says that others listen at the same socket: new connections are left to them from then on.
+
+    ready : called once it listens; by default the address is printed
     reread : called on SIGHUP, beside the requests
     """
     limits = limits or Limits()
-    app = application(predictors, limits, sink)
+    app = application(predictors, limits, sink, access)
     start_logs(sys.stderr)
     config = uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", Doorway(AutoHTTPProtocol, limits, app.state.metrics)),
+        ws="none",
+        h11_max_incomplete_event_size=limits.head_bytes + READ_BYTES,  # the door says it first, and better
         access_log=False,
         log_config=None,
         lifespan="on",
@@ -95,10 +117,14 @@ def listen(
         while not (server.started or told.wait(0.01)):
             pass
         if server.started:
-            _say_where(taken, predictors.served if isinstance(predictors, Registry) else predictors)
+            names = predictors.served if isinstance(predictors, Registry) else predictors
+            (ready or (lambda: say_where(taken, names)))()
         told.wait()
         if app.state.stopping == signal.SIGTERM:
-            _drain(server, limits.drain_seconds)
+            _wait(server, limits.drain_seconds)
+        if app.state.stopping in (signal.SIGTERM, RETIRE):
+            _shut_door(server)
+            _wait(server, LEAVE_SECONDS, lambda: not server.server_state.connections)
         server.should_exit = True
         thread.join()
     if not server.started:
@@ -121,7 +147,7 @@ def _signals(server: uvicorn.Server, app: FastAPI, told: threading.Event) -> Ite
         app.state.stopping = number
         told.set()
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield
     finally:
@@ -142,15 +168,29 @@ def _hang_up(reread: Callable[[], None] | None) -> Iterator[None]:
         signal.signal(signal.SIGHUP, previous)
 
 
-def _drain(server: uvicorn.Server, seconds: float) -> None:
-    """Let /readyz say 503 for a while, so that load balancers turn away before the door closes."""
+def _shut_door(server: uvicorn.Server) -> None:
+    """Take no new connection. Those that came in last still bring a request, so they are not closed yet."""
+    for one in server.servers:
+        one.get_loop().call_soon_threadsafe(one.close)
+
+
+def _wait(server: uvicorn.Server, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+    """Let /readyz say 503, and every answer that its connection ends with it, for a while.
+
+    Load balancers turn away before the door closes; clients that ask all the time change over to another process.
+    """
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not server.force_exit:
+    while time.monotonic() < end and not server.force_exit and not enough():
         time.sleep(0.05)
 
 
-def _say_where(taken: socket.socket, names: Collection[str]) -> None:
-    host, port = taken.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    told = ", ".join(names) if len(names) <= 10 else f"{len(names)} bundles"
-    print(f"serving {told} at http://{shown}:{port} (try it there; Ctrl-C stops)", flush=True)
+def say_where(taken: socket.socket, bundles: Collection[str], note: str = "") -> None:
+    """Print the address."""
+    address = taken.getsockname()
+    if isinstance(address, str | bytes):  # a Unix socket that was handed over
+        place = os.fsdecode(address) or "a socket without a name"
+    else:
+        host, port = address[:2]
+        place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    told = ", ".join(bundles) if len(bundles) <= 10 else f"{len(bundles)} bundles"
+    print(f"serving {told} at {place} ({note}try it there; Ctrl-C stops)", flush=True)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+    multiprocess,
+    values,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The library's own variable: where it is set, figures lie in files."""
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -37,16 +49,29 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.under_way = Gauge(
-            "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry
-        )
+            "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
         self.sink_failures = Counter(
             "tunewright_sink_failures", "Times that the event sink failed", registry=self.registry
         )
         self.bundles = Gauge(
             "tunewright_bundle_info", "Bundles that are served (1), or were (0)", ["bundle", "digest"],
-            registry=self.registry,
+            registry=self.registry, multiprocess_mode="livemax",
         )  # fmt: skip
         self._served: set[tuple[str, str]] = set()
+
+        self.refused = Counter(
+            "tunewright_refused", "Requests refused at the door, by reason", ["reason"], registry=self.registry
+        )
+        self.caller_requests = Counter(
+            "tunewright_caller_requests", "Requests, by the name of the caller's key", ["caller"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.caller_rows = Counter(
+            "tunewright_caller_rows", "Inputs asked for, by the name of the caller's key", ["caller"],
+            registry=self.registry,
+        )  # fmt: skip
 
     def serves(self, digests: Mapping[str, str]) -> None:
         """Say which bundles are served from now on: name → digest."""
@@ -63,5 +88,29 @@ class Metrics:
             self.reviews.labels(bundle, target).inc(count)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """All of them, in Prometheus' text format; of several processes, their sums."""
+        return generate_latest(all_processes() or self.registry)
+
+
+def share(folder: str, process: str) -> None:
+    """Keep all figures that are made from now on in files under ``folder``, where other processes find them.
+
+    process : its name; one that takes another's place goes on with the figures of that
+    """
+    os.environ[SHARED] = folder
+    values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
+
+
+def forget(folder: str, process: str) -> None:
+    """Leave out what a process that is gone was doing; what it has counted stays."""
+    multiprocess.mark_process_dead(process, folder)  # type: ignore[no-untyped-call]
+
+
+def all_processes() -> CollectorRegistry | None:
+    """The figures of all processes of this service, where there are several."""
+    folder = os.environ.get(SHARED)
+    if folder is None:
+        return None
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return registry

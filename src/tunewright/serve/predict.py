@@ -13,6 +13,7 @@ from fastapi import Request, Response
 
 from tunewright.monitor.events import Event
 from tunewright.serve import requests
+from tunewright.serve.access.guard import charge
 from tunewright.serve.answers import encode, encode_of_several, predictions
 from tunewright.serve.lanes import Job
 from tunewright.serve.pool import Clock
@@ -86,6 +87,7 @@ class Endpoint:
 
     async def _answered(self, request: Request, jobs: Sequence[Job], clock: Clock, finish: Any) -> Response:
         request.state.rows = len(jobs[0].rows)
+        charge(request.state, sum(len(job.rows) for job in jobs))
         body = await self.service.batching.answer(jobs, clock, finish, lambda: _left(request))
         return Response(body, media_type="application/json")
 

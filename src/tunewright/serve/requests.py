@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from tunewright.core.errors import nearest
-from tunewright.serve.inputs import row_of, row_schema, word_for
+from tunewright.serve.inputs import row_of, row_schema, whole, word_for
 from tunewright.serve.limits import Limits
 from tunewright.serve.problems import Refusal, shown
 
@@ -50,7 +50,10 @@ async def read_body(request: HttpRequest, limits: Limits) -> bytes:
     except TimeoutError:
         seconds = limits.timeout_seconds
         raise Refusal(
-            408, f"the body did not arrive within {seconds:g} seconds", "send it faster, or less of it"
+            408,
+            f"the body did not arrive within {seconds:g} seconds",
+            "send it faster, or less of it",
+            {"Connection": "close"},
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the connection ended before the body was complete", "send the request again") from None
@@ -180,11 +183,12 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _top(value: Any, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    number = whole(value)
+    if number is None:
         raise Refusal(422, f'"top" is {word_for(value)}, not a whole number', 'send for example "top": 3')
-    if not 0 <= value <= most:
+    if not 0 <= number <= most:
         raise Refusal(422, f'"top" is out of its range 0 to {most}', 'send for example "top": 3')
-    return value
+    return number
 
 
 def _error(value: Any) -> float | None:
@@ -214,10 +218,15 @@ def _rows(values: Sequence[Any], inputs: Mapping[str, str], limits: Limits) -> I
         yield row_of(value, f"input {at}", inputs, limits)
 
 
-def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = ()) -> dict[str, Any]:
-    """JSON schema of a request body for a bundle that reads these columns."""
+def schema(
+    inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = (), *, promises: bool = True
+) -> dict[str, Any]:
+    """JSON schema of a request body for a bundle that reads these columns.
+
+    promises : the bundle can promise a rate of errors
+    """
     asked = {
-        "type": "array",
+        "type": ["array", "null"],
         "minItems": 1,
         "items": {"enum": list(targets)},
         "description": "Which targets are answered; default: all.",
@@ -225,7 +234,7 @@ def schema(inputs: Mapping[str, str], limits: Limits, targets: Sequence[str] = (
     return _schema(
         {
             "inputs": _inputs_schema(row_schema(inputs, limits), limits),
-            **_shared(limits),
+            **_shared(limits, promises=promises),
             **({"targets": asked} if len(targets) > 1 else {}),
         },
         ["inputs"],
@@ -258,7 +267,13 @@ def _inputs_schema(rows: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     }
 
 
-def _shared(limits: Limits) -> dict[str, Any]:
+def _shared(limits: Limits, *, promises: bool = True) -> dict[str, Any]:
+    error = {
+        "type": ["number", "null"],
+        "minimum": 0,
+        "maximum": 0.5,
+        "description": "Rate at which sets of labels may miss the true one; 0 = all rows are answered.",
+    }
     return {
         "top": {
             "type": "integer",
@@ -267,10 +282,5 @@ def _shared(limits: Limits) -> dict[str, Any]:
             "default": 0,
             "description": "How many of the best candidates each answer lists.",
         },
-        "error": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 0.5,
-            "description": "Rate at which sets of labels may miss the true one; 0 = all rows are answered.",
-        },
+        "error": error if promises else {"type": "null", "description": "This bundle can promise none."},
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.errors import MissingExtra
+from tunewright.core.errors import MissingExtra, TunewrightError
 from tunewright.monitor.events import Sink
+from tunewright.serve.access.access import Access
+from tunewright.serve.handed import handed
 from tunewright.serve.limits import Limits
 
 
@@ -18,11 +21,17 @@ def serve(
     port: int = 8080,
     limits: Limits | None = None,
     sink: Sink | None = None,
+    *,
     parent: Path | None = None,
+    keys: Path | None = None,
+    without_keys: bool = False,
+    hosts: Sequence[str] = (),
+    processes: int = 1,
 ) -> None:
     """Load bundles and answer for them until SIGTERM or Ctrl-C; what is under way then is finished.
 
-    On SIGHUP the folders are looked at again, see ``folders.py``.
+    On SIGHUP the folders are looked at again, see ``folders.py``; several processes are replaced one by one. A socket
+    that systemd hands over is used in place of host and port.
 
     Parameters
     ----------
@@ -30,21 +39,42 @@ def serve(
     host : address to listen at; the loopback unless told otherwise
     port : 0 = a free one
     parent : a folder whose folders are bundles, too
+    keys, without_keys, hosts : as for ``Access.at``; the environment may name the keys, too
+    processes : that answer at the same address
 
     Raises
     ------
     TunewrightError
-        A bundle cannot be loaded, two have one name, the port is in use, or the extra ``serve`` is missing.
+        A bundle cannot be loaded, two have one name, the port is in use, anybody in the network could ask, or the
+        extra ``serve`` is missing.
     """
-    listen = _listening()  # before the bundles are loaded: what can be refused at once is refused at once
-    with listen.bound(host, port) as taken:
-        loaded = importlib.import_module("tunewright.serve.folders").Folders(folders, parent)
-        listen.listen(loaded.registry, taken, limits, sink, loaded.reread)
+    listen = _needing_extra("listen")  # before the bundles are loaded: what can be refused at once is refused at once
+    limits = limits or Limits()
+    told: dict[str, Any] = {"keys": keys, "hosts": tuple(hosts), "without_keys": without_keys}
+    _check_processes(processes, sink)
+    with handed() or listen.bound(host, port) as taken:
+        address = taken.getsockname()
+        access = Access.at(address[0] if isinstance(address, tuple) else "", **told)
+        if processes == 1:
+            loaded = _needing_extra("folders").Folders(folders, parent)
+            listen.listen(loaded.registry, taken, limits, sink, access, reread=loaded.reread)
+        else:
+            plain = told | {"keys": str(keys) if keys else None}
+            _needing_extra("processes").supervise(list(folders), parent, taken, processes, asdict(limits), plain)
 
 
-def _listening() -> Any:
+def _check_processes(processes: int, sink: Sink | None) -> None:
+    if processes < 1:
+        raise TunewrightError(f"{processes} processes cannot serve", "pass --processes 1 or more")
+    if processes > 1 and sink is not None:
+        raise TunewrightError(
+            "a sink is one object, which several processes cannot share", "serve in one process, or without the sink"
+        )
+
+
+def _needing_extra(name: str) -> Any:
     try:
-        return importlib.import_module("tunewright.serve.listen")
+        return importlib.import_module(f"tunewright.serve.{name}")
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] != "tunewright":
             raise MissingExtra("`tunewright serve`", error.name, "serve") from error

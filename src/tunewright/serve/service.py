@@ -15,11 +15,13 @@ from tunewright.serve.problems import Refusal
 
 MEANING = {
     400: "The body is not JSON.",
+    401: "The request has no key, or one that is not known.",
     403: "A page of another site sent the request.",
     408: "The body came too slowly.",
     413: "The body is too large, or it holds too many inputs.",
+    414: "The address is too long.",
     422: "A value does not fit; it is named by its index.",
-    429: "Too much waits; Retry-After says when to come back.",
+    429: "Too much waits, or this caller asks for more than it may; Retry-After says when to come back.",
     500: "The service failed; its log says where.",
     503: "The service is stopping.",
     504: "There was no answer in time.",

@@ -14,6 +14,8 @@ from tunewright.serve.problems import INTERNAL, problem_response
 log = logging.getLogger("tunewright.serve")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LOGGED = 200
+"""Characters of a client's word in a log line."""
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -46,6 +48,8 @@ class Watch:
                 if b"etag" in present and b"cache-control" not in present:
                     message["headers"].append((b"cache-control", b"no-cache"))
                     present.add(b"cache-control")
+                if scope["app"].state.stopping and b"connection" not in present:  # the next request goes elsewhere
+                    message["headers"].append((b"connection", b"close"))
                 missing = [(name, value) for name, value in HEADERS.items() if name not in present]
                 message = {**message, "headers": [*message["headers"], *missing]}
             await send(message)
@@ -54,7 +58,7 @@ class Watch:
             try:
                 await self.app(scope, receive, send_on)
             except Exception as error:
-                log.error("internal error", exc_info=error, extra={"fields": {"path": scope["path"]}})
+                log.error("internal error", exc_info=error, extra={"fields": {"path": scope["path"][:LOGGED]}})
                 if seen["status"]:
                     raise
                 await problem_response(500, *INTERNAL)(scope, receive, send_on)
@@ -67,11 +71,12 @@ class Watch:
         self.metrics.requests.labels(method, route, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         fields = {
-            "method": scope["method"],
-            "path": scope["path"],
+            "method": scope["method"][:LOGGED],
+            "path": scope["path"][:LOGGED],
             "status": status,
             "latency_ms": round(seconds * 1000, 3),
             "rows": state.get("rows"),
             "bundle": state.get("bundle"),
+            **({"caller": state["caller"]} if state.get("caller") else {}),
         }
         log.info("request", extra={"fields": fields})

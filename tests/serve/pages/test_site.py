@@ -11,8 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from starlette.testclient import TestClient
-
+from tunewright.serve.access.keys import line_of, new_key
 from tunewright.serve.pages import site
 
 Running = Callable[..., Any]
@@ -20,10 +19,13 @@ Browser = Callable[..., Any]
 
 
 @contextmanager
-def page(running: Running, browser: Browser, path: str = "/", **options: Any) -> Iterator[Any]:
+def page(
+    running: Running, browser: Browser, path: str = "/", options: tuple[str, ...] = (), **look: Any
+) -> Iterator[Any]:
     """A driver at the page; in the end nothing may have been refused by the policy or looked for elsewhere."""
-    with running() as (_, address), browser(**options) as driver:
+    with running(options=options) as (_, address), browser(**look) as driver:
         driver.get(address + path)
+        wait(driver, lambda _: driver.find_elements("css selector", "textarea, .opblock"))
         yield driver
         assert not [entry for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]]
         names = driver.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
@@ -42,7 +44,7 @@ def find(driver: Any, selector: str) -> Any:
 
 
 def ask(driver: Any, text: str) -> None:
-    area = find(driver, "textarea")
+    area = wait(driver, lambda _: driver.find_elements("css selector", "textarea"))[0]
     area.clear()
     area.send_keys(text)
     find(driver, "#send").click()
@@ -78,7 +80,7 @@ def test_the_browsers_language_chooses_and_the_switch_changes_it(running: Runnin
         find(driver, "[data-language=en]").click()
         assert find(driver, ".decided").text == "No answer: the text is empty"
         driver.refresh()
-        assert find(driver, "#send").text == "Predict"  # the choice is kept
+        wait(driver, lambda _: find(driver, "#send").text == "Predict")  # the choice is kept
         assert find(driver, "html").get_attribute("lang") == "en"
 
 
@@ -135,7 +137,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(running: Running, browser: 
 
 def test_the_documentation_works_without_a_network(running: Running, browser: Browser) -> None:
     with page(running, browser, path="/docs") as driver:
-        wait(driver, lambda _: len(driver.find_elements("css selector", ".opblock")) == 6)
+        wait(driver, lambda _: len(driver.find_elements("css selector", ".opblock")) == 8)
         assert "/v1/topics/predict" in find(driver, "#swagger-ui").text
         find(driver, ".opblock-summary-control").click()
         wait(driver, lambda _: find(driver, ".try-out__btn")).click()
@@ -198,8 +200,38 @@ def test_the_vendored_files_come_with_their_licence() -> None:
     assert "Apache License" in Path(site.HERE / "vendor" / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_what_a_page_says_of_a_bundle_is_escaped(connect: Callable[..., TestClient], bayes: Any) -> None:
-    client = connect(bayes.topics(inputs={"</script><b>": "text"}))
-    text = client.get("/").text
-    assert "</script><b>" not in text
-    assert r"\u003c/script\u003e\u003cb\u003e" in text
+def test_what_a_page_says_of_a_bundle_is_escaped(browser: Browser, bayes: Any, running: Running) -> None:
+    name = "</script><b>"
+    with page(running, browser, options=("--column", name)) as driver:
+        assert find(driver, ".column-head label").text == name
+        assert driver.find_elements("css selector", "b") == []
+
+
+def test_a_key_is_typed_in_and_kept_nowhere(running: Running, browser: Browser) -> None:
+    key = new_key()
+    keys = {"TUNEWRIGHT_KEYS": line_of("reader", key)}
+    with running(environment=keys) as (_, address), browser() as driver:
+        driver.get(address)
+        wait(driver, lambda _: find(driver, "#api-key").is_displayed())
+        assert "topics" not in driver.page_source
+        enter(driver, "tw_wrong")
+        wait(driver, lambda _: find(driver, "#key-problem").text == "the key is not known here")
+        enter(driver, key)
+        ask(driver, "i lost my card")
+        wait(driver, lambda _: find(driver, "#answer").is_displayed())
+        assert find(driver, ".decided").text == "card lost"
+        assert "Authorization: Bearer $KEY" in find(driver, "#curl").text
+        assert key not in driver.page_source
+        kept = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
+        assert key not in driver.execute_script(kept)
+        driver.refresh()
+        wait(driver, lambda _: find(driver, "#api-key").is_displayed())
+        driver.get(f"{address}/docs")
+        wait(driver, lambda _: find(driver, "#api-key").is_displayed())
+        enter(driver, key)
+        wait(driver, lambda _: len(driver.find_elements("css selector", ".opblock")) == 8)
+
+
+def enter(driver: Any, key: str) -> None:
+    find(driver, "#api-key").send_keys(key)
+    find(driver, "#key-form button").click()

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
-
-from tunewright.core.plugins import reads
-from tunewright.serve.limits import Limits
-from tunewright.serve.predictor import Predictor
-from tunewright.serve.registry import Registry
 
 HERE = Path(__file__).parent
 POLICY = (
@@ -21,16 +15,14 @@ POLICY = (
 )
 
 
-def add(app: FastAPI, registry: Registry, limits: Limits) -> None:
-    """Add ``/``, ``/docs`` and the files that they need."""
+def add(app: FastAPI) -> None:
+    """Add ``/``, ``/docs`` and the files that they need. What they tell of the bundles they ask the API for."""
     environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
-    trial = environment.get_template("try.html")
+    trial = environment.get_template("try.html").render()
     docs = environment.get_template("docs.html").render()
 
     async def try_page() -> Response:
-        bundles = [_facts(name, one.predictor) for name, one in registry.served.items()]
-        facts = {"bundles": bundles, "characters": limits.text_characters}
-        return _page(trial.render(facts=facts), POLICY.format(images=""))
+        return _page(trial, POLICY.format(images=""))
 
     async def docs_page() -> Response:
         return _page(docs, POLICY.format(images=" data:"))  # Swagger UI's style sheet holds its icons
@@ -44,13 +36,3 @@ def add(app: FastAPI, registry: Registry, limits: Limits) -> None:
 def _page(text: str, policy: str) -> Response:
     headers = {"content-security-policy": policy, "cache-control": "no-cache"}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)
-
-
-def _facts(name: str, predictor: Predictor) -> dict[str, Any]:
-    manifest = predictor.manifest
-    targets = [
-        {"name": one["name"], "kind": one["kind"], "labels": len(getattr(predictor.kinds[one["name"]], "labels", ()))}
-        for one in manifest.targets
-    ]
-    inputs = {column: reads(modality) for column, modality in manifest.inputs.items()}
-    return {"name": name, "digest": manifest.digest, "inputs": inputs, "targets": targets}

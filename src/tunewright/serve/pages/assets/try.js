@@ -1,9 +1,9 @@
 // The page to try a bundle by hand: one row in, its answer out.
+import { fetchWithKey, hasKey } from "./key.js";
 import { words } from "./words.js";
 
 const at = (id) => document.getElementById(id);
-const facts = JSON.parse(at("facts").textContent);
-const state = { language: firstLanguage(), bundle: facts.bundles[0], seen: null };
+const state = { language: firstLanguage(), facts: null, bundle: null, seen: null };
 
 function firstLanguage() {
   const kept = stored();
@@ -38,6 +38,7 @@ function speak(language) {
   for (const button of document.querySelectorAll("[data-language]"))
     button.setAttribute("aria-pressed", String(button.dataset.language === language));
   for (const area of areas()) area.placeholder = say(area.dataset.modality === "text" ? "placeholder" : "placeholderJson");
+  if (!state.bundle) return;
   at("about").textContent = about();
   showRequest();
   if (state.seen) showAnswer(state.seen);
@@ -72,7 +73,7 @@ function column(name, modality) {
 }
 
 function showCount(area, count) {
-  const length = [...area.value].length, most = facts.characters;
+  const length = [...area.value].length, most = state.facts.limits.text_characters;
   count.textContent = length > most * 0.8 ? `${length.toLocaleString()} / ${most.toLocaleString()}` : length ? length.toLocaleString() : "";
   count.classList.toggle("over", length > most);
 }
@@ -104,12 +105,13 @@ function showRequest() {
   const body = { inputs: [row(sample)] };
   if (top()) body.top = top();
   const quoted = JSON.stringify(body).replaceAll("'", "'\\''");
-  at("curl").textContent = `curl ${address()} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
+  const key = hasKey() ? ` \\\n  -H "Authorization: Bearer $KEY"` : "";
+  at("curl").textContent = `curl ${address()}${key} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
 }
 
 async function send(event) {
   event.preventDefault();
-  if (at("send").disabled) return;
+  if (!state.bundle || at("send").disabled) return;
   at("send").disabled = true;
   at("outcome").setAttribute("aria-busy", "true");
   try {
@@ -125,7 +127,7 @@ async function send(event) {
 
 async function ask(body) {
   const started = performance.now();
-  const response = await fetch(address(), {
+  const response = await fetchWithKey(address(), {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
   const answer = await response.json();
@@ -218,8 +220,23 @@ async function copy() {
   setTimeout(() => { at("copy").textContent = say("copy"); }, 1500);
 }
 
+async function start() {
+  try {
+    const response = await fetchWithKey("v1/bundles");
+    const told = await response.json();
+    if (!response.ok) return showProblem(told.problem, told.remedy);
+    state.facts = told;
+    const names = told.bundles.map((one) => one.name), several = names.length > 1;
+    at("bundle").replaceChildren(...names.map((name) => make("option", "", name)));
+    at("bundle").hidden = !several;
+    at("only").textContent = several ? "" : names[0];
+    choose(names[0]);
+  } catch { showProblem(say("offline"), say("offlineRemedy")); }
+}
+
 function choose(name) {
-  state.bundle = facts.bundles.find((one) => one.name === name);
+  state.bundle = state.facts.bundles.find((one) => one.name === name);
+  document.title = `${name} · Tunewright`;
   state.seen = null;
   show("waiting");
   showColumns();
@@ -234,7 +251,8 @@ at("top").addEventListener("input", showRequest);
 at("copy").addEventListener("click", copy);
 at("copy").hidden = !navigator.clipboard;
 at("key").textContent = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
-if (at("bundle")) at("bundle").addEventListener("change", (event) => choose(event.target.value));
+at("bundle").addEventListener("change", (event) => choose(event.target.value));
 for (const button of document.querySelectorAll("[data-language]"))
   button.addEventListener("click", () => { store(button.dataset.language); speak(button.dataset.language); });
-choose(state.bundle.name);
+speak(state.language);
+start();

@@ -9,7 +9,7 @@ export const words = {
       regress: "a number per text" },
     notJson: (column) => `${column} is not a JSON value`, notJsonRemedy: "write for example [1, 2, 3]",
     offline: "The service does not answer", offlineRemedy: "Look whether it still runs, then try again.",
-    sample: "some text",
+    sample: "some text", apiKey: "API key", useKey: "Use",
   },
   zh: {
     docs: "接口文档", candidates: "候选数", predict: "预测", waiting: "答案显示在这里。",
@@ -20,6 +20,6 @@ export const words = {
       regress: "每段文本一个数值" },
     notJson: (column) => `${column} 不是 JSON 值`, notJsonRemedy: "例如写成 [1, 2, 3]",
     offline: "服务没有回应", offlineRemedy: "请确认服务仍在运行，然后重试。",
-    sample: "一段文本",
+    sample: "一段文本", apiKey: "API 密钥", useKey: "使用",
   },
 };
