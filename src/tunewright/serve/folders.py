@@ -33,6 +33,7 @@ class Folders:
     ----------
     bundles : folders that hold a bundle each
     parent : a folder of such folders; those that appear in it later are found by ``reread``
+    threads : of one pass; 0 = what the container's CPU quota allows
 
     Raises
     ------
@@ -40,8 +41,9 @@ class Folders:
         A bundle cannot be loaded, two have one name, or there is none.
     """
 
-    def __init__(self, bundles: Sequence[Path], parent: Path | None = None) -> None:
+    def __init__(self, bundles: Sequence[Path], parent: Path | None = None, threads: int = 0) -> None:
         self.shelf = Shelf()
+        self._threads = threads
         self._bundles = tuple(bundles)
         self._parent = parent
         self._places: dict[Path, Place] = {}
@@ -105,7 +107,7 @@ class Folders:
         return True
 
     def _load(self, folder: Path) -> Predictor:
-        predictor = Predictor.load(folder, shelf=self.shelf)
+        predictor = Predictor.load(folder, self._threads, self.shelf)
         inputs = predictor.manifest.inputs
         if all(reads(modality) == "text" for modality in inputs.values()):
             predictor.answers([dict.fromkeys(inputs, "warm up")])  # or the first callers would wait for it

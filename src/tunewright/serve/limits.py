@@ -18,7 +18,7 @@ class Limits:
     text_characters : longest text
     top_candidates : most candidates per answer
     timeout_seconds : from the first byte of a request to its answer
-    threads : passes that are computed at once; each may use several cores by itself
+    threads : passes that are computed at once; they share the processors
     batch_cost : what a pass takes of all that waits, in tokens before padding, a row of each request in turn
     batch_wait_ms : how long a pass waits for more, where several requests shared the one before
     waiting_rows, waiting_characters : inputs that may wait for a pass, and their lengths together; more are refused

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright.core.errors import MissingExtra
 from tunewright.monitor.events import Sink
+from tunewright.runtime.threads import available
 from tunewright.serve.limits import Limits
 
 
@@ -37,8 +38,11 @@ def serve(
         A bundle cannot be loaded, two have one name, the port is in use, or the extra ``serve`` is missing.
     """
     listen = _listening()  # before the bundles are loaded: what can be refused at once is refused at once
+    limits = limits or Limits()
     with listen.bound(host, port) as taken:
-        loaded = importlib.import_module("tunewright.serve.folders").Folders(folders, parent)
+        # Passes side by side, each by a part of the processors, do more than one pass by all of them.
+        threads = max(1, available() // limits.threads)
+        loaded = importlib.import_module("tunewright.serve.folders").Folders(folders, parent, threads)
         listen.listen(loaded.registry, taken, limits, sink, loaded.reread)
 
 
