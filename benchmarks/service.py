@@ -63,7 +63,7 @@ def main() -> None:
     options.add_argument("--bundle", type=Path, help="a bundle with one target of kind classify")
     options.add_argument("--other", type=Path, help="another one, for the switch; default: no switch")
     options.add_argument("--restart", action="store_true", help="measure the restart of two processes, too")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=3, help="0 = only switch and restart")
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--callers", type=int, default=CALLERS)
     options.add_argument("--load", help=argparse.SUPPRESS)
@@ -75,7 +75,8 @@ def main() -> None:
     if chosen.quick:
         chosen.seconds, chosen.rounds = 2.0, 1
     python = peers(*PACKAGES, *ours("onnxruntime", "tokenizers", "numpy"), constrained=False)
-    compare_labels(chosen.bundle, python)
+    if chosen.rounds:
+        compare_labels(chosen.bundle, python)
     rounds = [
         {side: one_side(side, chosen.bundle, python, chosen) for side in SIDES[at % 3 :] + SIDES[: at % 3]}
         for at in range(chosen.rounds)
@@ -95,7 +96,7 @@ def main() -> None:
             f". {name}: {told['requests']:,} requests, {told['lost']} lost, p99 {told['p99_ms']:.0f} ms{told['say']}"
         )
     head = ("side", "requests/s", "p50 ms", "p99 ms", "server CPU ms a request", "errors", "× tunewright", "target")
-    report(chosen, head, [row(side, rounds) for side in SIDES], note, {"rounds": rounds, **changes})
+    report(chosen, head, [row(side, rounds) for side in SIDES if rounds], note, {"rounds": rounds, **changes})
     return None
 
 
@@ -127,17 +128,44 @@ def running(side: str, bundle: Path, python: Path, *words: str) -> Iterator[tupl
     command = [*commands[side], *([] if side == "litserve" else ["--port", str(port)])]
     told = environment() | {"BENTOML_DO_NOT_TRACK": "True"} | ({"BUNDLE": str(bundle)} if side == "bentoml" else {})
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=HERE, env=told, stdout=quiet, stderr=quiet, start_new_session=True)
+    process = subprocess.Popen(command, cwd=HERE, env=told, stdout=quiet, stderr=quiet)
     try:
         wait_for(side, process, port)
+        weigh_alike(process.pid)
         yield process, port
     finally:
+        started = family(process.pid)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def stats() -> Iterator[tuple[int, list[str]]]:
+    """Of each process that lives: its id, and the fields of ``/proc/PID/stat`` from the state on."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            yield int(path.parent.name), path.read_text().rpartition(")")[2].split()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started, and those did."""
+    parents = {child: int(fields[1]) for child, fields in stats()}
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def weigh_alike(pid: int) -> None:
+    """Give sessions that a side has made for itself the weight of this one: Linux shares processors by sessions."""
+    with suppress(OSError):
+        nice = Path("/proc/self/autogroup").read_text().split()[-1]
+        for one in family(pid):
+            Path(f"/proc/{one}/autogroup").write_text(nice)
 
 
 def free_port() -> int:
@@ -193,16 +221,10 @@ def one_side(side: str, bundle: Path, python: Path, chosen: argparse.Namespace) 
     return {**told, "cpu_ms": spent / max(told["requests"], 1) * 1000}
 
 
-def cpu_seconds(group: int) -> float:
-    """Of all processes of a group that live."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group:
-            ticks += int(fields[11]) + int(fields[12])
+def cpu_seconds(pid: int) -> float:
+    """Of a process and all that it started, as far as they live."""
+    own = set(family(pid))
+    ticks = sum(int(fields[11]) + int(fields[12]) for one, fields in stats() if one in own)
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -210,14 +232,15 @@ def cpu_seconds(group: int) -> float:
 
 
 def switched(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Half of the time with one bundle, half with another in its place."""
+    """A quarter of the time with one bundle, then with another in its place."""
+    seconds = max(chosen.seconds, 20.0)  # to load it under this load takes some
     with tempfile.TemporaryDirectory() as name:
         place, wanted = Path(name) / "served", show(chosen.other)["digest"]
         shutil.copytree(chosen.bundle, place)
         shutil.copytree(chosen.other, Path(name) / "new")
         with running("tunewright", place, Path()) as (process, port):
-            asked = callers("tunewright", port, chosen.seconds, chosen.callers)
-            time.sleep(chosen.seconds / 2)
+            asked = callers("tunewright", port, seconds, chosen.callers)
+            time.sleep(seconds / 4)
             place.rename(Path(name) / "old")
             (Path(name) / "new").rename(place)
             process.send_signal(signal.SIGHUP)
