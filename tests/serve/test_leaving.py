@@ -1,4 +1,4 @@
-"""A caller that leaves early, over a real connection: its rows are never computed, and the others do not wait for it."""
+"""A caller that leaves early, over a real connection: its rows are never computed, and nobody waits for them."""
 
 from __future__ import annotations
 
