@@ -1,7 +1,8 @@
 """The peers of service.py: a bundle's graphs behind LitServe and behind BentoML, run by their own environment.
 
-Both are set as their guides say for such a model: batches of up to 32 texts, the longest pads the others, a wait of
-2 ms (LitServe; BentoML finds its wait by itself), one worker that holds the model, onnxruntime with all cores.
+Both are set as their guides say for such a model: batches of up to PEER_BATCH texts (32; 1 = none), in which the
+longest pads the others, a wait of 2 ms (LitServe; BentoML finds its wait by itself), one worker that holds the model,
+onnxruntime with all cores.
 
     PYTHON _service_peers.py litserve BUNDLE PORT
     BUNDLE=… PYTHON -m bentoml serve _service_peers:Bento --port PORT
@@ -19,7 +20,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-MOST, WAIT_SECONDS = 32, 0.002
+MOST, WAIT_SECONDS = int(os.environ.get("PEER_BATCH", "32")), 0.002
 
 
 class Model:
@@ -65,8 +66,8 @@ if sys.argv[1:2] == ["litserve"]:
         def decode_request(self, request: dict[str, str]) -> str:
             return request["text"]
 
-        def predict(self, texts: list[str]) -> list[dict[str, Any]]:
-            return self.model(texts)
+        def predict(self, texts: list[str] | str) -> list[dict[str, Any]] | dict[str, Any]:
+            return self.model([texts])[0] if isinstance(texts, str) else self.model(texts)
 
         def batch(self, inputs: list[str]) -> list[str]:
             return list(inputs)
@@ -86,7 +87,7 @@ if "BUNDLE" in os.environ:
         def __init__(self) -> None:
             self.model = Model(Path(os.environ["BUNDLE"]))
 
-        @bentoml.api(batchable=True, max_batch_size=MOST, max_latency_ms=10_000)
+        @bentoml.api(batchable=MOST > 1, max_batch_size=MOST, max_latency_ms=10_000)
         def predict(self, texts: list[str]) -> list[dict[str, Any]]:
             return self.model(texts)
 

@@ -4,7 +4,7 @@ Compared: 32 callers on the loopback, each of whom sends single texts of the Ban
 over one connection and waits for each answer:
     tunewright   `tunewright serve BUNDLE` at its defaults
     litserve     LitServe, and
-    bentoml      BentoML, both with the bundle's graphs in onnxruntime and batches of up to 32, see _service_peers.py
+    bentoml      BentoML, both with the bundle's graphs in onnxruntime and batches, see _service_peers.py
 How: a side is started, warmed up, loaded for so many seconds, and stopped; a round does so with each of them in turn.
 The callers are one process of their own on the same two processors. Before the first round all sides answer 100 texts,
 and their labels must be equal. Then, under the same load and of tunewright alone: the folder gets another bundle and
@@ -66,6 +66,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3, help="0 = only switch and restart")
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--callers", type=int, default=CALLERS)
+    options.add_argument("--peer-batch", type=int, default=32, help="largest batch of the peers; 1 = none")
     options.add_argument("--load", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.load:
@@ -74,6 +75,7 @@ def main() -> None:
         options.error("--bundle is needed")
     if chosen.quick:
         chosen.seconds, chosen.rounds = 2.0, 1
+    os.environ["PEER_BATCH"] = str(chosen.peer_batch)
     python = peers(*PACKAGES, *ours("onnxruntime", "tokenizers", "numpy"), constrained=False)
     if chosen.rounds:
         compare_labels(chosen.bundle, python)
@@ -88,8 +90,9 @@ def main() -> None:
         changes["restart"] = restarted(chosen)
     rows = data("banking77/test.csv")
     note = (
-        f"n = {len(rounds)} rounds of {chosen.seconds:g} s, {chosen.callers} callers (test.csv {short(digest(rows))}); "
-        f"medians, smallest–largest; the labels of {COMPARED} texts are equal; {of_bundle(show(chosen.bundle))}"
+        f"n = {len(rounds)} rounds of {chosen.seconds:g} s, {chosen.callers} callers, batches of the peers up to "
+        f"{chosen.peer_batch} (test.csv {short(digest(rows))}); medians, smallest–largest; the labels of {COMPARED} "
+        f"texts are equal; {of_bundle(show(chosen.bundle))}"
     )
     for name, told in changes.items():
         note += (
