@@ -94,8 +94,12 @@ def fit(out: Path, train: Path, *arguments: str | Path) -> tuple[Child, dict[str
     return done, show(out)
 
 
-def peers(*packages: str) -> Path:
-    """The Python of an environment that holds the peers of a comparison, made at first use; ours is not touched."""
+def peers(*packages: str, constrained: bool = True) -> Path:
+    """The Python of an environment that holds the peers of a comparison, made at first use; ours is not touched.
+
+    constrained : everything in our versions; False where a peer needs others, and then what both run on is named with
+        its version among the packages, see ``ours``
+    """
     name = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     folder = Path("~/.cache/tunewright/peers").expanduser() / name
     interpreter = folder / "bin" / "python"
@@ -103,9 +107,15 @@ def peers(*packages: str) -> Path:
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "-c", ROOT / "constraints.txt", *packages], check=True)
+        limits = ["-c", ROOT / "constraints.txt"] if constrained else []
+        subprocess.run([*pip, *limits, *packages], check=True)
         (folder / "ready").touch()
     return interpreter
+
+
+def ours(*names: str) -> tuple[str, ...]:
+    """Packages in the versions that this Python has."""
+    return tuple(f"{name}=={version(name)}" for name in names)
 
 
 class Worker:

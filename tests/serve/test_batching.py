@@ -243,6 +243,20 @@ def test_a_clock_that_jumps_changes_nothing(gate: Gate, monkeypatch: pytest.Monk
     asyncio.run(main())
 
 
+def test_a_turn_that_fails_in_a_way_of_its_own_ends_no_thread(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        batching = Batching(Limits(threads=1))
+        gate.open.set()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "answered", lambda pieces: ([], None))
+            with pytest.raises(ValueError, match="zip"):
+                await ask(batching, gate, "a refund")
+        assert await ask(batching, gate, "a refund") == b"refund"
+        batching.close()
+
+    asyncio.run(main())
+
+
 def test_nothing_asked_nothing_computed(gate: Gate) -> None:
     async def main() -> bytes:
         return await ask(Batching(Limits()), gate)

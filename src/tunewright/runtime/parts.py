@@ -22,13 +22,16 @@ class Parts:
     """Where the parts of one bundle come from: its folder, or the shelf, if another bundle has brought the same there.
 
     Of files that are not read, because the shelf has their content, only presence and size are looked at.
+
+    spin : the encoder's threads may wait for work in a loop, see ``Graph``
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int, shelf: Shelf) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int, shelf: Shelf, *, spin: bool) -> None:
         self._folder = folder
         self._manifest = manifest
         self._threads = threads
         self._shelf = shelf
+        self._spin = spin
 
     def encoder(self) -> Encoder:
         """The one encoder, with its modality."""
@@ -45,7 +48,9 @@ class Parts:
         present(self._folder, self._manifest, [*files, *self._files(f"encoder.{name}")])
         return self._shelf.take(
             ("encoder", words, graph),
-            lambda: Encoder(self._take(words, files, read), self._graph(f"encoder.{name}", self._threads, spin=True)),
+            lambda: Encoder(
+                self._take(words, files, read), self._graph(f"encoder.{name}", self._threads, spin=self._spin)
+            ),
         )
 
     def heads(self) -> dict[str, Graph]:

@@ -72,7 +72,8 @@ class Predictor:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf)
+        alone = shelf is None
+        parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf, spin=alone)
         kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
         return cls(manifest, parts.encoder(), kinds, parts.heads(), folder, parts.scopes())
 

@@ -170,7 +170,10 @@ class Batching:
             turn = self._turn()
             if turn is None:
                 return
-            self._compute(*turn)
+            try:
+                self._compute(*turn)
+            except Exception as error:  # a thread that ended here would leave all later requests waiting
+                self._hand_over([(piece.job.ticket, error) for piece in turn[1]])
 
     def _turn(self) -> tuple[Lane, list[Piece]] | None:
         with self._changed:

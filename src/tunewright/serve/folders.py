@@ -33,7 +33,7 @@ class Folders:
     ----------
     bundles : folders that hold a bundle each
     parent : a folder of such folders; those that appear in it later are found by ``reread``
-    threads : of one call; 0 = what the container's CPU quota allows
+    threads : of one pass; 0 = what the container's CPU quota allows
 
     Raises
     ------
@@ -43,9 +43,9 @@ class Folders:
 
     def __init__(self, bundles: Sequence[Path], parent: Path | None = None, threads: int = 0) -> None:
         self.shelf = Shelf()
+        self._threads = threads
         self._bundles = tuple(bundles)
         self._parent = parent
-        self._threads = threads
         self._places: dict[Path, Place] = {}
         self._lock = threading.Lock()  # one reread at a time
         if parent is not None and not parent.is_dir():
@@ -107,7 +107,7 @@ class Folders:
         return True
 
     def _load(self, folder: Path) -> Predictor:
-        predictor = Predictor.load(folder, self._threads, shelf=self.shelf)
+        predictor = Predictor.load(folder, self._threads, self.shelf)
         inputs = predictor.manifest.inputs
         if all(reads(modality) == "text" for modality in inputs.values()):
             predictor.answers([dict.fromkeys(inputs, "warm up")])  # or the first callers would wait for it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from tunewright.core.errors import TunewrightError
+from tunewright.runtime.threads import available
 
 NONE_IS_FINE = ("waiting_requests", "drain_seconds", "batch_wait_ms", "requests_per_second", "rows_per_second")
 
@@ -18,7 +19,7 @@ class Limits:
     text_characters : longest text
     top_candidates : most candidates per answer
     timeout_seconds : from the first byte of a request to its answer
-    threads : passes that are computed at once; each may use several cores by itself
+    threads : passes that are computed at once; they share the processors
     batch_cost : what a pass takes of all that waits, in tokens before padding, a row of each request in turn
     batch_wait_ms : how long a pass waits for more, where several requests shared the one before
     waiting_rows, waiting_characters : inputs that may wait for a pass, and their lengths together; more are refused
@@ -62,3 +63,11 @@ class Limits:
             value, least = getattr(self, one.name), 0 if one.name in NONE_IS_FINE else 1
             if value < least and not (one.name.endswith("_seconds") and value > 0):
                 raise TunewrightError(f"the limit {one.name} = {value} is too small", f"set it to {least} or more")
+
+    def pass_threads(self, processes: int = 1) -> int:
+        """Threads of one pass of an encoder: passes side by side, each by a part of the processors, do more than one
+        pass by all of them.
+
+        processes : of this service that share the processors
+        """
+        return max(1, available() // (self.threads * processes))

@@ -56,7 +56,7 @@ def serve(
         address = taken.getsockname()
         access = Access.at(address[0] if isinstance(address, tuple) else "", **told)
         if processes == 1:
-            loaded = _needing_extra("folders").Folders(folders, parent)
+            loaded = _needing_extra("folders").Folders(folders, parent, limits.pass_threads())
             listen.listen(loaded.registry, taken, limits, sink, access, reread=loaded.reread)
         else:
             plain = told | {"keys": str(keys) if keys else None}

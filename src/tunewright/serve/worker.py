@@ -54,19 +54,19 @@ def _serve(told: Mapping[str, Any]) -> None:
 
     metrics.share(told["figures"], told["name"])  # before the first figure is made
     threading.Thread(target=_follow_supervisor, daemon=True).start()
-    from tunewright.runtime.threads import available
     from tunewright.serve.access.access import Access
     from tunewright.serve.folders import Folders
     from tunewright.serve.limits import Limits
     from tunewright.serve.listen import listen
 
     parent = Path(told["parent"]) if told["parent"] else None
-    folders = Folders([Path(one) for one in told["folders"]], parent, max(1, available() // told["processes"]))
+    limits = Limits(**told["limits"])
+    folders = Folders([Path(one) for one in told["folders"]], parent, limits.pass_threads(told["processes"]))
     taken = socket.socket(fileno=told["descriptor"])
     address = taken.getsockname()
     access = Access.at(address[0] if isinstance(address, tuple) else "", **told["access"])
     ready = partial(_say_ready, folders.registry)
-    listen(folders.registry, taken, Limits(**told["limits"]), None, access, ready=ready)
+    listen(folders.registry, taken, limits, None, access, ready=ready)
 
 
 def _say_ready(registry: Registry) -> None:

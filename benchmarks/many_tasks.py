@@ -1,0 +1,216 @@
+"""Many tasks on one backbone: memory and latency of one bundle and of a hundred in one process; equality of answers.
+
+Compared: `Predictor.load` of one bundle, and of so many with one shelf, each in a process of its own.
+How: --fits bundles are fitted as probes on drawn small sets of Banking77 (4 intents, 16 rows of each); the others have
+the head of one of them with weights drawn anew, which costs no fit and computes the same. Every bundle is a folder
+with all its files. Memory is the resident set after loading and answering, p50 that of single texts, bundles in turn;
+rounds of both processes are interleaved, each answering the same texts. Then 20 bundles are loaded alone, and their
+labels and scores of 20 texts must be those that each gave among the others, and as one of ten that share a pass.
+
+    python benchmarks/many_tasks.py --folder tasks/       expected: 2 minutes, and 1 more for each of the fits
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from _measure import Worker, answer, data, digest, held, parser, records, report, settle, short, spread
+
+TASKS, FITS, CLASSES, ROWS = 100, 4, 4, 16
+TEXTS, COMPARED, TOGETHER, GROUPS = 300, 20, 10, 2
+TOLERANCE = 1e-5
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--folder", type=Path, help="where the bundles are made, and found again")
+    options.add_argument("--tasks", type=int, default=TASKS)
+    options.add_argument("--fits", type=int, default=FITS, help="bundles that are really fitted")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--worker", nargs=3, metavar=("FOLDER", "TASKS", "THREADS"), help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.worker:
+        return answer(asked(Path(chosen.worker[0]), int(chosen.worker[1]), int(chosen.worker[2])))
+    if not chosen.folder:
+        options.error("--folder is needed")
+    if chosen.quick:
+        chosen.tasks, chosen.fits, chosen.rounds = 4, 1, 2
+    fitted = make(chosen.folder, chosen.tasks, chosen.fits)
+    rows = data("banking77/test.csv")
+    texts = [record["text"] for record in records(rows)][: 30 if chosen.quick else TEXTS]
+    sides = {count: Worker(__file__, chosen.folder, str(count), str(chosen.threads)) for count in (1, chosen.tasks)}
+    try:
+        rounds = [{count: side.ask({"texts": texts}) for count, side in sides.items()} for _ in range(chosen.rounds)]
+        compared = sides[chosen.tasks].ask({"compare": texts[:COMPARED]})
+    finally:
+        for side in sides.values():
+            side.stop()
+    one, many = ([each[count] for each in rounds] for count in sides)
+    head = ("tasks", "RSS MB", "p50 ms", "p99 ms", "load s", "encoders", "× one task", "target")
+    memory = many[-1]["rss_mb"] / one[-1]["rss_mb"]
+    slower = [b["p50_ms"] / a["p50_ms"] for a, b in zip(one, many, strict=True)]
+    told = f"RSS {memory:.2f}, p50 {median(slower):.2f} ({spread(slower)})"
+    target = f"RSS {held(memory, '≤ 1.5')}, p50 {held(median(slower), '≤ 1.3')}"
+    lines = [line("1", one, "", ""), line(str(chosen.tasks), many, told, target)]
+    alike = f"{compared['labels']} labels differ, scores by {compared['score']:.1e} at most"
+    together = f"{compared['together']} labels differ, scores by {compared['apart']:.1e} at most"
+    note = (
+        f"n = {len(rounds)} rounds of {len(texts)} texts (test.csv {short(digest(rows))}), {chosen.threads} threads; "
+        f"medians, smallest–largest; {fitted} of {chosen.tasks} bundles fitted. Alone and among the others: "
+        f"{compared['rows']:,} answers, {alike}; {TOGETHER} bundles in one pass: {together}"
+    )
+    report(chosen, head, lines, note, {"rounds": [{str(k): v for k, v in one.items()} for one in rounds], **compared})
+    if compared["labels"] or compared["together"] or max(compared["score"], compared["apart"]) > TOLERANCE:
+        raise SystemExit("the answers are not those of each bundle alone")
+    return None
+
+
+def line(name: str, rounds: list[dict[str, Any]], told: str, target: str) -> tuple[str, ...]:
+    p50, p99 = ([one[key] for one in rounds] for key in ("p50_ms", "p99_ms"))
+    cells = f"{median(p50):.2f} ({spread(p50)})", f"{median(p99):.2f} ({spread(p99)})"
+    return (
+        name,
+        f"{rounds[-1]['rss_mb']:.0f}",
+        *cells,
+        f"{rounds[0]['load_s']:.1f}",
+        str(rounds[0]["encoders"]),
+        told,
+        target,
+    )
+
+
+# --- the bundles ---
+
+
+def make(folder: Path, tasks: int, fits: int) -> int:
+    """Bundles that are not there yet, in a process that does not measure; returns how many are fitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import many_tasks; "
+    code += f"many_tasks.fit_all({str(folder)!r}, {tasks}, {fits})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    marked = [json.loads((folder / name_of(at) / "bundle.json").read_text())["run"] for at in range(tasks)]
+    return sum("drawn_from" not in one for one in marked)
+
+
+def name_of(at: int) -> str:
+    return f"task-{at:03d}"
+
+
+def fit_all(folder: str, tasks: int, fits: int) -> None:
+    settle()
+    from tunewright import pipeline
+
+    by_label: dict[str, list[str]] = {}
+    for record in records(data("banking77/train.csv")):
+        by_label.setdefault(record["category"], []).append(record["text"])
+    for at in range(tasks):
+        out, draw = Path(folder) / name_of(at), random.Random(at)
+        if out.exists():
+            continue
+        if at >= fits:
+            redraw(Path(folder) / name_of(at % fits), out, at)
+            continue
+        picked = draw.sample(sorted(by_label), CLASSES)
+        rows = [(text, name) for name in picked for text in draw.sample(by_label[name], ROWS)]
+        table = {"text": [text for text, _ in rows], "category": [name for _, name in rows]}
+        settings = {"fit.method": "probe", "fit.backbone": "minilm-en"}
+        pipeline.fit(table, out=out, text="text", label="category", settings=settings)
+
+
+def redraw(source: Path, out: Path, seed: int) -> None:
+    """The bundle with the weights of its head drawn anew; big files are the same on disk, under a name of their own."""
+    from dataclasses import replace
+
+    import numpy as np
+    from safetensors.numpy import load_file, save
+
+    from tunewright.core.bundle import read_manifest, write_manifest
+
+    manifest, draw = read_manifest(source), np.random.default_rng(seed)
+    (data_file,) = next(part.data for name, part in manifest.parts.items() if name.startswith("head."))
+    shutil.copytree(source, out, copy_function=os.link)
+    tensors = load_file(out / data_file)
+    drawn = {
+        name: draw.normal(value.mean(), value.std(), value.shape).astype(value.dtype) for name, value in tensors.items()
+    }
+    for path in (data_file, "bundle.json"):  # linked: what is written must be a new file
+        (out / path).unlink()
+    (out / data_file).write_bytes(save(drawn))
+    write_manifest(out, replace(manifest, name=out.name, run=manifest.run | {"drawn_from": source.name}))
+
+
+# --- what is measured, in a process of its own ---
+
+
+def asked(folder: Path, tasks: int, threads: int) -> Callable[[Any], dict[str, Any]]:
+    from tunewright.runtime.predictor import Predictor
+    from tunewright.runtime.shelf import Shelf
+
+    started, shelf = time.perf_counter(), Shelf()
+    loaded = [Predictor.load(folder / name_of(at), threads, shelf) for at in range(tasks)]
+    load_s = time.perf_counter() - started
+
+    def ask(question: Any) -> dict[str, Any]:
+        if "compare" in question:
+            return compare(loaded, question["compare"], threads)
+        taken = []
+        for at, text in enumerate(question["texts"]):
+            begin = time.perf_counter()
+            loaded[at % tasks].predict([text])
+            taken.append(time.perf_counter() - begin)
+        taken.sort()
+        return {
+            "p50_ms": taken[len(taken) // 2] * 1000,
+            "p99_ms": taken[int(len(taken) * 0.99)] * 1000,
+            "rss_mb": rss_mb(),
+            "load_s": load_s,
+            "encoders": len(shelf.encoders),
+        }
+
+    return ask
+
+
+def compare(loaded: list[Any], texts: list[str], threads: int) -> dict[str, Any]:
+    """Every bundle against itself, loaded alone; and in a pass that several share."""
+    from tunewright.runtime.predictor import Predictor
+    from tunewright.runtime.together import Pass, Question
+
+    out = {"rows": 0, "labels": 0, "score": 0.0, "together": 0, "apart": 0.0}
+    groups = [loaded[first : first + TOGETHER] for first in range(0, len(loaded), TOGETHER)]
+    for group in groups[:: max(1, len(groups) // GROUPS)][:GROUPS]:  # each bundle alone reads 90 MB
+        shared = Pass([Question(one, [texts]) for one in group]).answers()
+        for one, together in zip(group, shared, strict=True):
+            alone = Predictor.load(one.folder, threads)
+            own = [alone.predict([text])[0] for text in texts]
+            among = [one.predict([text])[0] for text in texts]
+            (pass_,) = together.values()
+            out["rows"] += len(texts)
+            for wrong, apart, found in (("labels", "score", among), ("together", "apart", pass_)):
+                out[wrong] += sum(a.label != b.label for a, b in zip(own, found, strict=True))
+                out[apart] = max(out[apart], *(abs(a.score - b.score) for a, b in zip(own, found, strict=True)))
+    return out
+
+
+def rss_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # macOS: the most that it ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return pages * resource.getpagesize() / 1e6
+
+
+if __name__ == "__main__":
+    main()
