@@ -59,14 +59,14 @@ format: .venv/ready
 	.venv/bin/ruff format
 
 # Apart from `lint`: it asks the advisory service of the Python Packaging Authority, which a closed network does not reach.
-audit: .venv/ready
-	test -x .venv/bin/pip-audit || .venv/bin/python $(PIP) pip-audit
-	.venv/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+audit:
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python $(PIP) pip-audit; }
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 docs: .venv/ready
 	.venv/bin/python scripts/docs_tables.py --write
 	.venv/bin/python scripts/openapi.py --write
 
 clean:
-	rm -rf .venv .venv-demo build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-audit build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

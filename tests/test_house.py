@@ -187,6 +187,7 @@ def test_the_settings_tables_hold_every_setting() -> None:
 MODULES = sorted(path.relative_to(ROOT / "src").with_suffix("") for path in (ROOT / "src").rglob("*.py"))
 
 
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # in Ray Serve
 @pytest.mark.parametrize("module", [".".join(path.parts).removesuffix(".__init__") for path in MODULES])
 def test_examples_in_docstrings_give_what_they_show(module: str) -> None:
     try:

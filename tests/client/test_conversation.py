@@ -53,7 +53,10 @@ def test_an_answer_needs_one_request() -> None:
     assert world.steps == [Send("POST", "predict", b"{}", 10.0)]
 
 
-@pytest.mark.parametrize("first", [BUSY, got(503, {"problem": "p", "remedy": "r"}), got(502), Lost("reset")])
+@pytest.mark.parametrize(
+    "first",
+    [BUSY, got(503, {"problem": "p", "remedy": "r"}), got(502), got(500, "of a proxy"), got(504), Lost("reset")],
+)
 def test_what_may_pass_is_asked_again(first: Got | Lost) -> None:
     world = World(first, got(200, 1))
     assert world.talk() == 1

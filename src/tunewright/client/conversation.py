@@ -18,8 +18,8 @@ from tunewright.core.errors import TunewrightError
 
 Answer = TypeVar("Answer")
 
-AGAIN = frozenset({429, 502, 503})
-"""Statuses after which the same request may be answered a little later."""
+AGAIN = frozenset({429, 503})
+"""Statuses of a service after which the same request may be answered a little later."""
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 10.0
 """Bounds of the waits where the service names none; each is drawn below twice the last bound, so that callers who were
 refused together do not come back together."""
@@ -103,8 +103,8 @@ def ask(
         got = yield Send(method, path, body, deadline.left)
         if isinstance(got, Got) and got.status < 400:
             return _json(got)
-        last = _problem(got)
-        if isinstance(got, Got) and got.status not in AGAIN:
+        last, foreign = _problem(got)
+        if isinstance(got, Got) and got.status not in AGAIN and not (foreign and got.status >= 500):
             raise last
         seconds = _told(got) if isinstance(got, Got) else None
         wait = longest * chance() if seconds is None else seconds
@@ -133,17 +133,18 @@ def _json(got: Got) -> Any:
         ) from None
 
 
-def _problem(got: Got | Lost | None) -> Refused:
+def _problem(got: Got | Lost | None) -> tuple[Refused, bool]:
+    """What is wrong, and whether it is not the service that says so but something before it, such as a proxy."""
     if not isinstance(got, Got):
         why = got.why if isinstance(got, Lost) else "no answer"
-        return Refused(0, f"the service cannot be reached: {why}", "look whether it runs and the address is right")
+        remedy = "look whether it runs and the address is right"
+        return Refused(0, f"the service cannot be reached: {why}", remedy), True
     try:
         told = json.loads(got.body)
-        return Refused(got.status, str(told["problem"]), str(told["remedy"]))
+        return Refused(got.status, str(told["problem"]), str(told["remedy"])), False
     except (ValueError, KeyError, TypeError):
-        return Refused(
-            got.status, f"status {got.status} without a word of why", "look at what stands before the service"
-        )
+        problem = f"status {got.status} without a word of why"
+        return Refused(got.status, problem, "look at what stands before the service"), True
 
 
 def _late(deadline: Deadline) -> Refused:
