@@ -135,7 +135,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(running: Running, browser: 
 
 def test_the_documentation_works_without_a_network(running: Running, browser: Browser) -> None:
     with page(running, browser, path="/docs") as driver:
-        wait(driver, lambda _: len(driver.find_elements("css selector", ".opblock")) == 6)
+        wait(driver, lambda _: len(driver.find_elements("css selector", ".opblock")) == 7)
         assert "/v1/topics/predict" in find(driver, "#swagger-ui").text
         find(driver, ".opblock-summary-control").click()
         wait(driver, lambda _: find(driver, ".try-out__btn")).click()
