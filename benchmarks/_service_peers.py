@@ -82,12 +82,14 @@ if sys.argv[1:2] == ["litserve"]:
 if "BUNDLE" in os.environ:
     import bentoml
 
+    batched: dict[str, Any] = {"batchable": True, "max_batch_size": MOST, "max_latency_ms": 10_000}
+
     @bentoml.service(workers=1, traffic={"timeout": 60})
     class Bento:
         def __init__(self) -> None:
             self.model = Model(Path(os.environ["BUNDLE"]))
 
-        @bentoml.api(batchable=MOST > 1, max_batch_size=MOST, max_latency_ms=10_000)
+        @bentoml.api(**(batched if MOST > 1 else {}))
         def predict(self, texts: list[str]) -> list[dict[str, Any]]:
             return self.model(texts)
 
