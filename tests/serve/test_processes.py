@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import pytest
 from tunewright.core.errors import TunewrightError
 from tunewright.monitor.events import NullSink
 from tunewright.serve import run
+from tunewright.serve.access.keys import append
 
 COMMAND = [sys.executable, "-c", "from tunewright.cli import main; main()", "serve"]
 
@@ -105,6 +107,17 @@ def test_all_are_replaced_under_load_without_a_lost_request(static_folder: Path,
         assert len(workers(process)) == 2
         total = count(address, r'tunewright_requests_total\{method="POST",route="/predict",status="200"\}')
         assert total == len(asking.statuses)
+
+
+def test_every_process_asks_for_the_keys(static_folder: Path, tmp_path: Path) -> None:
+    key = append(tmp_path / "keys.txt", "tests")
+    with service(static_folder, "--keys", str(tmp_path / "keys.txt")) as (_, address):
+        asked = urllib.request.Request(f"http://{address}/v1/bundles", headers={"Authorization": f"Bearer {key}"})
+        for _ in range(12):  # a connection each
+            with urllib.request.urlopen(asked, timeout=20) as response:
+                assert json.load(response)["bundles"][0]["name"] == "static"
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                get(address, "/v1/bundles")
 
 
 def test_sigterm_ends_all_after_what_is_under_way(static_folder: Path) -> None:

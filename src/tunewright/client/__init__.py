@@ -3,9 +3,10 @@
 Importing it loads no HTTP library; making a client does.
 """
 
-from tunewright.client.answers import Bundle, Candidate, Explanation, Piece, Prediction, Target
+from tunewright.client.answers import Bundle, Explanation, Piece, Prediction, Target
 from tunewright.client.client import AsyncClient, Client
 from tunewright.client.conversation import Refused
+from tunewright.kinds._answers import Candidate
 
 __all__ = [
     "AsyncClient",

@@ -6,13 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of the best labels and its probability."""
-
-    label: str
-    score: float
+from tunewright.kinds._answers import Candidate
 
 
 @dataclass(frozen=True)
