@@ -14,9 +14,8 @@ from torch import nn
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Windows
 from tunewright.methods import contrastive, probe
-from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
+from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
 from tunewright.objectives.supcon import contrast
-from tunewright.train.course import Model
 from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
@@ -135,16 +134,6 @@ def test_nearest_others_against_a_plain_search(monkeypatch: pytest.MonkeyPatch) 
     alone = nearest_others(vectors[:4], np.array([0, 0, 0, 1]), 2)
     assert alone[0].tolist() == [3, 0], "where others are fewer, the row itself stands"
     assert nearest_others(vectors[:1], truth[:1], 2).tolist() == [[0, 0]]
-
-
-def test_rows_by_length_give_what_they_give_together(make_context: Make) -> None:
-    context = make_context("classify", SETTINGS, intents=8)
-    head = Contrast(context.backbone.pooling)
-    arrays = context.backbone.modality.batch(context.train.windows, np.arange(50))
-    inputs = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    encoder = context.backbone.encoder.eval()
-    with torch.no_grad():
-        torch.testing.assert_close(ByLength(encoder, head)(**inputs), Model(encoder, head)(**inputs))
 
 
 def test_the_loss_is_the_supervised_contrastive_one() -> None:
