@@ -27,7 +27,7 @@ SETTINGS = {"fit.learning_rate": 5e-3}
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 16 rows, more of them than a trained encoder needs, and validation rows enough to judge by."""
     monkeypatch.setattr(contrastive, "BATCH", 16)
-    monkeypatch.setattr(contrastive, "PASSES", PASSES)
+    monkeypatch.setattr(contrastive, "PASSES", (PASSES, PASSES))
     monkeypatch.setattr(contrastive, "JUDGES", 1)
 
 
@@ -245,11 +245,14 @@ def test_there_is_no_second_training_where_the_time_does_not_last(
     assert same_bits(again.head, fitted.head)
 
 
-@pytest.mark.parametrize(("few", "most", "steps", "rows"), [(30, 320, 4, 30), (80, 120, 2, 80), (80, 320, 4, 80)])
+@pytest.mark.parametrize(
+    ("few", "most", "passes", "steps"),
+    [(6, 320, 2, 2), (20, 320, 3, 3), (30, 320, 4, 4), (80, 120, 4, 2), (80, 320, 4, 4)],
+)
 def test_few_rows_come_all_at_once(
-    few: int, most: int, steps: int, rows: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
+    few: int, most: int, passes: int, steps: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contrastive, "PASSES", 4)
+    monkeypatch.setattr(contrastive, "PASSES", (2, 4))
     monkeypatch.setattr(contrastive, "BATCH", 80)
     monkeypatch.setattr(contrastive, "MOST", most)
     monkeypatch.setattr(contrastive, "WINDOWS", few)
@@ -261,10 +264,11 @@ def test_few_rows_come_all_at_once(
         return SimpleNamespace(outputs=None), told
 
     monkeypatch.setattr(contrastive, "descend", none)
-    contrastive.fit(make_context("classify", SETTINGS))
+    contrastive.fit(make_context("classify"))
     (course,) = courses
+    assert course.rate == pytest.approx(contrastive.TRAVEL / passes)
     batches = course.feed.epoch(course.fit.batch_rows, np.random.default_rng(0))
-    assert [len(set(one.tolist())) for one in batches] == [rows] * steps
+    assert [len(set(one.tolist())) for one in batches] == [few] * steps
     assert course.fit.epochs * -(-len(course.feed) // course.fit.batch_rows) == steps
     assert course.fit.average == 0.0
 

@@ -28,9 +28,11 @@ from tunewright.train.loop import descend
 from tunewright.train.outputs import of_rows, outputs
 
 KINDS = ("classify",)
-RATE = 3e-4
-PASSES = 4
-"""How often each row is seen, while all that are seen are no more than ``MOST``."""
+TRAVEL = 1.5e-3
+"""Peak step size times passes: as far for few passes as for many."""
+PASSES, ROWS_OF_A_PASS = (4, 8), 6
+"""How often each row is seen at the least and the most, while all that are seen are no more than ``MOST``; and for how
+many rows it is once more. Chosen on other training rows: more passes pay for 48 rows, and do not for 16."""
 MOST = 12_000
 BATCH = 768
 """Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once."""
@@ -131,10 +133,11 @@ def _course(context: Context, model: Packed, feed: Feed, vectors: NDArray[np.flo
     chosen = np.sort(draws.permutation(len(feed))[:WINDOWS])
     wanted = np.asarray(feed.wanted)
     rows = min(BATCH, max(2 * LEAST, len(chosen)))
-    steps = math.ceil(min(PASSES * len(chosen), MOST) / rows)
+    passes = min(max(len(chosen) // ROWS_OF_A_PASS, PASSES[0]), PASSES[1])
+    steps = math.ceil(min(passes * len(chosen), MOST) / rows)
     near = nearest_others(vectors[feed.windows.owner[chosen]], wanted[chosen], NEAR)
     pairs = Pairs(feed.windows, wanted.copy(), feed.batch, chosen=chosen, near=near, steps=steps, rows=rows, room=ROOM)
-    course = context.course("contrastive", model, rate=RATE, feed=pairs)
+    course = context.course("contrastive", model, rate=TRAVEL / passes, feed=pairs)
     own = {"epochs": 1, "batch_rows": rows, "average": 0.0}  # an average of so few steps lies at the start
     return replace(course, judge=judge, fit=course.fit.model_copy(update=own))
 
