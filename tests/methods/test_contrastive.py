@@ -247,7 +247,7 @@ def test_there_is_no_second_training_where_the_time_does_not_last(
 
 @pytest.mark.parametrize(
     ("few", "most", "passes", "steps"),
-    [(6, 320, 2, 2), (20, 320, 3, 3), (30, 320, 4, 4), (80, 120, 4, 2), (80, 320, 4, 4)],
+    [(6, 320, 2, 2), (24, 320, 3, 3), (40, 320, 4, 4), (80, 120, 4, 2), (80, 320, 4, 4)],
 )
 def test_few_rows_come_all_at_once(
     few: int, most: int, passes: int, steps: int, make_context: Make, monkeypatch: pytest.MonkeyPatch

@@ -30,9 +30,9 @@ from tunewright.train.outputs import of_rows, outputs
 KINDS = ("classify",)
 TRAVEL = 1.5e-3
 """Peak step size times passes: as far for few passes as for many."""
-PASSES, ROWS_OF_A_PASS = (4, 8), 6
+PASSES, ROWS_OF_A_PASS = (4, 6), 8
 """How often each row is seen at the least and the most, while all that are seen are no more than ``MOST``; and for how
-many rows it is once more. Chosen on other training rows: more passes pay for 48 rows, and do not for 16."""
+many rows it is once more. More passes pay for 48 rows, and do not for 16; eight would take too long."""
 MOST = 12_000
 BATCH = 768
 """Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once."""
