@@ -2,20 +2,24 @@
 
 Compared: test accuracy and training time with 8 and 10 rows a class on Banking77, SST-2, TREC and AG News. Limits on
 each set: the 95 % interval of the paired difference (over the test rows, mean of the seeds) does not go below −0.5
-points, and the time is at most 1/30 of SetFit's; the mean difference is above zero.
+points, and the time is at most 1/30 of SetFit's; the mean difference is above zero. The interval over the seeds, whose
+training rows differ, stands beside it.
 How: SetFit with its defaults and num_iterations = 20; Tunewright's `contrastive` with its defaults, which begins with
 the probe. Each in a process of its own that has loaded and warmed up; for each set, number of rows and seed, one after
-the other; `--threads` for both. Time is that of training alone (`trainer.train()`; `learn`), from
+the other; `--threads` for both. `--join` takes sides, cells and seeds from what `--json` wrote before, so that the
+comparison can be made in parts. Time is that of training alone (`trainer.train()`; `learn`), from
 texts to weights, in CPU-seconds; the limit is on the median ratio. SetFit lives in an environment of its own, made at
 first use.
 
     python benchmarks/few_shot.py                                                    expected: 10 hours
     python benchmarks/few_shot.py --sets sst2 trec ag_news --seeds 0 1 2             expected: 1 hour
+    python benchmarks/few_shot.py --sides --join a.json b.json                       the table of earlier runs
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -30,6 +34,8 @@ from _sets import SETS, drawn, few
 
 NAMES = ("banking77", "sst2", "trec", "ag_news")
 SIDES = ("tunewright", "setfit")
+QUANTILES = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+"""Of Student's distribution, 97.5 %, by the number of seeds."""
 Learner = Callable[[list[str], list[int], list[str], int], tuple[list[int], dict[str, float]]]
 """(texts, labels, test texts, seed) → labels of the test texts, what training took"""
 
@@ -40,16 +46,17 @@ def main() -> None:
     options.add_argument("--per-class", type=int, nargs="+", default=[8, 10])
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    options.add_argument("--sides", nargs="*", default=list(SIDES), choices=SIDES)
+    options.add_argument("--join", type=Path, nargs="+", default=[], metavar="FILE", help="what --json wrote before")
     options.add_argument("--worker", nargs=2, metavar=("SIDE", "BACKBONE"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.worker:
         return answer(asked(LEARNERS[chosen.worker[0]](Path(chosen.worker[1]))))
     if chosen.quick:
         chosen.sets, chosen.per_class, chosen.seeds = ["sst2"], [8], [0]
-    runs = measure(chosen)
-    cells = [(name, rows) for name in chosen.sets for rows in chosen.per_class]
-    table = [line for cell in cells for line in lines(cell, [run for run in runs if run["cell"] == list(cell)], chosen)]
+    runs = joined(measure(chosen) if chosen.sides else [], chosen.join)
+    cells = list(dict.fromkeys((run["cell"][0], run["cell"][1]) for run in runs))
+    table = [line for cell in cells for line in lines(cell, [run for run in runs if run["cell"] == list(cell)])]
     head = (
         "set",
         "rows a class",
@@ -57,10 +64,10 @@ def main() -> None:
         "accuracy",
         "CPU-s",
         "wall s",
-        "difference, points (95 %)",
+        "difference, points (95 % over test rows; over seeds)",
         "× less CPU time",
     )
-    note = f"n = {len(chosen.seeds)} seeds; means of accuracy, medians of time (smallest–largest)"
+    note = "means of accuracy over the seeds, medians of time (smallest–largest)"
     report(chosen, head, table, note, {"runs": runs})
     return None
 
@@ -102,27 +109,49 @@ def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
     return runs
 
 
-def lines(cell: tuple[str, int], runs: list[dict[str, Any]], chosen: Any) -> list[tuple[str, ...]]:
+def joined(runs: list[dict[str, Any]], files: list[Path]) -> list[dict[str, Any]]:
+    """Runs, and those of earlier files; of a cell and seed that stand in several, each side once, the latest first."""
+    earlier = [run for path in files for run in json.loads(path.read_text(encoding="utf-8"))["figures"]["runs"]]
+    out: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for run in [*runs, *earlier]:
+        kept = out.setdefault((*run["cell"], run["seed"]), run | {"sides": {}})
+        kept["sides"] = run["sides"] | kept["sides"]
+    return list(out.values())
+
+
+def lines(cell: tuple[str, int], runs: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     out = []
-    for side in chosen.sides:
-        of = [run["sides"][side] for run in runs]
+    for side in SIDES:
+        of = [run["sides"][side] for run in runs if side in run["sides"]]
+        if not of:
+            continue
         cpu, wall = ([one["took"][name] for one in of] for name in ("cpu_s", "wall_s"))
         cost = (f"{median(cpu):.1f} ({spread(cpu, 1)})", f"{median(wall):.1f}")
-        accuracy = f"{fmean(fmean(one['hits']) for one in of):.4f}"
-        against = compared(runs) if side == "tunewright" and "setfit" in chosen.sides else ("", "")
+        accuracy = f"{fmean(fmean(one['hits']) for one in of):.4f} (n = {len(of)})"
+        both = [run for run in runs if len(run["sides"]) == len(SIDES)]
+        against = compared(both) if side == "tunewright" and both else ("", "")
         out.append((cell[0], str(cell[1]), side, accuracy, *cost, *against))
     return out
 
 
 def compared(runs: list[dict[str, Any]]) -> tuple[str, str]:
-    """Paired difference over the test rows, the mean over the seeds for each, and the median ratio of CPU times."""
+    """Paired difference with its intervals over test rows and over seeds, and the median ratio of CPU times."""
     sides = [(run["sides"]["tunewright"], run["sides"]["setfit"]) for run in runs]
     gains = [[100 * (a - b) for a, b in zip(ours["hits"], theirs["hits"], strict=True)] for ours, theirs in sides]
     by_row = [fmean(column) for column in zip(*gains, strict=True)]
     middle, half = fmean(by_row), 1.96 * stdev(by_row) / sqrt(len(by_row))
     ratio = median(theirs["took"]["cpu_s"] / ours["took"]["cpu_s"] for ours, theirs in sides)
-    said = f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f}); low {held(middle - half, '≥ -0.5')}"
-    return said, f"{ratio:.1f}; {held(ratio, '≥ 30')}"
+    said = f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f}; {_over_seeds(gains)}; n = {len(runs)})"
+    return f"{said}; low {held(middle - half, '≥ -0.5')}", f"{ratio:.1f}; {held(ratio, '≥ 30')}"
+
+
+def _over_seeds(gains: list[list[float]]) -> str:
+    """Student's interval of the mean difference, where there are enough seeds for one."""
+    each = [fmean(one) for one in gains]
+    if len(each) < 3:
+        return "too few seeds"
+    half = QUANTILES.get(len(each), 1.96) * stdev(each) / sqrt(len(each))
+    return f"{fmean(each) - half:+.2f} to {fmean(each) + half:+.2f}"
 
 
 def asked(learner: Learner) -> Callable[[Any], dict[str, Any]]:

@@ -14,9 +14,8 @@ from torch import nn
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Windows
 from tunewright.methods import contrastive, probe
-from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
+from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
 from tunewright.objectives.supcon import contrast
-from tunewright.train.course import Model
 from tunewright.train.outputs import logits_of
 
 Make = Callable[..., Any]
@@ -28,7 +27,7 @@ SETTINGS = {"fit.learning_rate": 5e-3}
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 16 rows, more of them than a trained encoder needs, and validation rows enough to judge by."""
     monkeypatch.setattr(contrastive, "BATCH", 16)
-    monkeypatch.setattr(contrastive, "PASSES", PASSES)
+    monkeypatch.setattr(contrastive, "PASSES", (PASSES, PASSES))
     monkeypatch.setattr(contrastive, "JUDGES", 1)
 
 
@@ -135,16 +134,6 @@ def test_nearest_others_against_a_plain_search(monkeypatch: pytest.MonkeyPatch) 
     alone = nearest_others(vectors[:4], np.array([0, 0, 0, 1]), 2)
     assert alone[0].tolist() == [3, 0], "where others are fewer, the row itself stands"
     assert nearest_others(vectors[:1], truth[:1], 2).tolist() == [[0, 0]]
-
-
-def test_rows_by_length_give_what_they_give_together(make_context: Make) -> None:
-    context = make_context("classify", SETTINGS, intents=8)
-    head = Contrast(context.backbone.pooling)
-    arrays = context.backbone.modality.batch(context.train.windows, np.arange(50))
-    inputs = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    encoder = context.backbone.encoder.eval()
-    with torch.no_grad():
-        torch.testing.assert_close(ByLength(encoder, head)(**inputs), Model(encoder, head)(**inputs))
 
 
 def test_the_loss_is_the_supervised_contrastive_one() -> None:
@@ -256,11 +245,14 @@ def test_there_is_no_second_training_where_the_time_does_not_last(
     assert same_bits(again.head, fitted.head)
 
 
-@pytest.mark.parametrize(("few", "most", "steps", "rows"), [(30, 320, 4, 30), (80, 120, 2, 80), (80, 320, 4, 80)])
+@pytest.mark.parametrize(
+    ("few", "most", "passes", "steps"),
+    [(6, 320, 2, 2), (24, 320, 3, 3), (40, 320, 4, 4), (80, 120, 4, 2), (80, 320, 4, 4)],
+)
 def test_few_rows_come_all_at_once(
-    few: int, most: int, steps: int, rows: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
+    few: int, most: int, passes: int, steps: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contrastive, "PASSES", 4)
+    monkeypatch.setattr(contrastive, "PASSES", (2, 4))
     monkeypatch.setattr(contrastive, "BATCH", 80)
     monkeypatch.setattr(contrastive, "MOST", most)
     monkeypatch.setattr(contrastive, "WINDOWS", few)
@@ -272,10 +264,11 @@ def test_few_rows_come_all_at_once(
         return SimpleNamespace(outputs=None), told
 
     monkeypatch.setattr(contrastive, "descend", none)
-    contrastive.fit(make_context("classify", SETTINGS))
+    contrastive.fit(make_context("classify"))
     (course,) = courses
+    assert course.rate == pytest.approx(contrastive.TRAVEL / passes)
     batches = course.feed.epoch(course.fit.batch_rows, np.random.default_rng(0))
-    assert [len(set(one.tolist())) for one in batches] == [rows] * steps
+    assert [len(set(one.tolist())) for one in batches] == [few] * steps
     assert course.fit.epochs * -(-len(course.feed) // course.fit.batch_rows) == steps
     assert course.fit.average == 0.0
 

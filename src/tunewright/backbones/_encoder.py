@@ -62,7 +62,7 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(shape.width, shape.epsilon)
 
     def forward(self, flat: Tensor, bias: Tensor) -> Tensor:
-        """flat : (b * t, d); bias : (b, 1, 1, t), added to the attention scores."""
+        """flat : (b * t, d); bias : (b, 1, 1 or t, t), added to the attention scores."""
         drop = self.shape.dropout
         attended = dropout(self.out(self.attend(flat, bias)), drop, self.training)
         flat = self.attention_norm(flat + attended)
@@ -109,14 +109,27 @@ class Encoder(nn.Module):
         rows, tokens = input_ids.shape
         mask = attention_mask.to(torch.float32)
         first = self.shape.position_offset
-        states = self.words(input_ids) + self.positions.weight[first : first + tokens]
-        if self.types is not None:
-            states = states + self.types.weight[0]
-        flat = self.norm(states).view(rows * tokens, self.width)
-        flat = dropout(flat, self.shape.dropout, self.training)
+        flat = self._embedded(input_ids, self.positions.weight[first : first + tokens])
         bias = ((1 - mask) * -1e4).view(rows, 1, 1, tokens)
         flat = through(islice(self.layers, depth), flat, bias, self.recompute)
         return flat.view(rows, tokens, self.width), mask
+
+    def in_lines(self, input_ids: Tensor, places: Tensor, owner: Tensor) -> Tensor:
+        """The states (b, t, d) of rows that lie end to end in b lines; a token attends to those of its row alone.
+
+        input_ids, places, owner : int64 (b, t), of each token its id, its place in its row, and which row that is
+        """
+        flat = self._embedded(input_ids, self.positions(self.shape.position_offset + places))
+        bias = (owner[:, None, :, None] != owner[:, None, None, :]) * -1e4
+        return through(self.layers, flat, bias, self.recompute).view(*input_ids.shape, self.width)
+
+    def _embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        """(b, t), positions (t, d) or (b, t, d) → (b * t, d): what the first layer reads."""
+        states = self.words(input_ids) + positions
+        if self.types is not None:
+            states = states + self.types.weight[0]
+        flat: Tensor = self.norm(states).view(-1, self.width)
+        return dropout(flat, self.shape.dropout, self.training)
 
 
 def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:

@@ -7,20 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tunewright.core.types import Array
 from tunewright.heads._pooled import Embed
 from tunewright.objectives.supcon import contrast
-from tunewright.train.course import Model
 from tunewright.train.feed import Feed
 
 LEAST = 4
 """Pairs that are computed at once at the least: rows are told apart from those beside them."""
-TOGETHER = 16
-"""Rows of like length that run through the encoder at once."""
 TEMPERATURE = 0.2
 """Chosen on other training rows of TREC, SST-2 and AG News; the objective ``supcon`` has its source's 0.1."""
 BLOCK = 512
@@ -125,28 +121,3 @@ class Contrast(Embed):
     def loss(vectors: Tensor, truth: Tensor) -> Tensor:
         """vectors (b, d) of length 1, truth int64 (b,) → loss of each row (b,)"""
         return contrast(vectors, truth, TEMPERATURE)
-
-
-class ByLength(Model):
-    """Encoder and head, whose rows run through them in groups of like length; a batch is made by class, not length.
-
-    Nothing is dropped out: in a few steps that costs more than it gives.
-    """
-
-    def train(self, mode: bool = True) -> ByLength:
-        return super().train(False)
-
-    def forward(self, **arrays: Tensor) -> Tensor:
-        """As ``Model``, for heads that give one vector per row: (b, d)"""
-        mask = arrays.get("attention_mask")
-        if mask is None:
-            return super().forward(**arrays)
-        lengths = mask.sum(1).long()
-        order = torch.argsort(lengths, descending=True, stable=True)
-        groups = torch.split(order, TOGETHER)
-        made = [super(ByLength, self).forward(**_cut(arrays, rows, int(lengths[rows[0]]))) for rows in groups]
-        return torch.cat(made)[torch.argsort(order)]
-
-
-def _cut(arrays: dict[str, Tensor], rows: Tensor, longest: int) -> dict[str, Tensor]:
-    return {name: value[rows, :longest] for name, value in arrays.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from itertools import count
@@ -18,7 +17,9 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 from tunewright.kinds._several import named_kind
 from tunewright.methods import probe
-from tunewright.methods._pairs import LEAST, ByLength, Contrast, Pairs, nearest_others
+from tunewright.methods._packed import Packed
+from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
+from tunewright.methods._partial import shared, thaw
 from tunewright.train.context import Context, Fitted
 from tunewright.train.course import Course, Judge
 from tunewright.train.examples import Examples, encode
@@ -27,9 +28,11 @@ from tunewright.train.loop import descend
 from tunewright.train.outputs import of_rows, outputs
 
 KINDS = ("classify",)
-RATE = 3e-4
-PASSES = 4
-"""How often each row is seen, while all that are seen are no more than ``MOST``."""
+TRAVEL = 1.5e-3
+"""Peak step size times passes: as far for few passes as for many."""
+PASSES, ROWS_OF_A_PASS = (4, 6), 8
+"""How often each row is seen at the least and the most, while all that are seen are no more than ``MOST``; and for how
+many rows it is once more. More passes pay for 48 rows, and do not for 16; eight would take too long."""
 MOST = 12_000
 BATCH = 768
 """Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once."""
@@ -110,20 +113,18 @@ def _on_all_rows(context: Context, start: Fitted) -> Fitted:
     return _fitted(context, model, weights, start.validation_logits, facts)
 
 
-def _model(context: Context) -> ByLength:
-    """A copy of the encoder, with its tables of embeddings as they are where it is known which they are."""
-    encoder = copy.deepcopy(context.backbone.encoder)
-    if isinstance(encoder, Encoder):
-        encoder.requires_grad_(False)
-        encoder.layers.requires_grad_(True)
-    return ByLength(encoder, Contrast(context.backbone.pooling))
+def _model(context: Context) -> Packed:
+    """A copy of the encoder; where it is known which its tables of embeddings are, they are the backbone's own."""
+    encoder, known = shared(context), isinstance(context.backbone.encoder, Encoder)
+    thaw(encoder, lambda name: not known or name.startswith("layers."))
+    return Packed(encoder, Contrast(context.backbone.pooling))
 
 
 def _feed(context: Context, examples: Examples) -> Feed:
     return Feed(examples.windows, examples.wanted, context.backbone.modality.batch)
 
 
-def _course(context: Context, model: ByLength, feed: Feed, vectors: NDArray[np.float32], judge: Judge) -> Course:
+def _course(context: Context, model: Packed, feed: Feed, vectors: NDArray[np.float32], judge: Judge) -> Course:
     """One epoch of pairs, as many steps as the rows need.
 
     vectors : float32 (n, d), embeddings before training
@@ -132,20 +133,21 @@ def _course(context: Context, model: ByLength, feed: Feed, vectors: NDArray[np.f
     chosen = np.sort(draws.permutation(len(feed))[:WINDOWS])
     wanted = np.asarray(feed.wanted)
     rows = min(BATCH, max(2 * LEAST, len(chosen)))
-    steps = math.ceil(min(PASSES * len(chosen), MOST) / rows)
+    passes = min(max(len(chosen) // ROWS_OF_A_PASS, PASSES[0]), PASSES[1])
+    steps = math.ceil(min(passes * len(chosen), MOST) / rows)
     near = nearest_others(vectors[feed.windows.owner[chosen]], wanted[chosen], NEAR)
     pairs = Pairs(feed.windows, wanted.copy(), feed.batch, chosen=chosen, near=near, steps=steps, rows=rows, room=ROOM)
-    course = context.course("contrastive", model, rate=RATE, feed=pairs)
+    course = context.course("contrastive", model, rate=TRAVEL / passes, feed=pairs)
     own = {"epochs": 1, "batch_rows": rows, "average": 0.0}  # an average of so few steps lies at the start
     return replace(course, judge=judge, fit=course.fit.model_copy(update=own))
 
 
-def _embeddings(context: Context, model: ByLength, feed: Feed, *, bf16: bool = False) -> NDArray[np.float32]:
+def _embeddings(context: Context, model: Packed, feed: Feed, *, bf16: bool = False) -> NDArray[np.float32]:
     """float32 (n, d)"""
     return of_rows(outputs(model, feed, context.device, bf16=bf16), feed.windows)
 
 
-def _solved(context: Context, model: ByLength, feed: Feed, rows: Examples, start: Fitted) -> probe.Weights:
+def _solved(context: Context, model: Packed, feed: Feed, rows: Examples, start: Fitted) -> probe.Weights:
     """The probe on tuned embeddings, as strong as the plain one; they know their labels, so no fold could choose it."""
     vectors = _embeddings(context, model, feed, bf16=context.bf16)
     solver = probe.SOLVERS[context.kind.closed_form or ""]
@@ -156,7 +158,7 @@ def _score(context: Context, logits: Array, truth: Array) -> float:
     return round(float(context.kind.row_score(logits, truth).mean()), 6)
 
 
-def _fitted(context: Context, model: ByLength, weights: probe.Weights, logits: Array, facts: dict[str, Any]) -> Fitted:
+def _fitted(context: Context, model: Packed, weights: probe.Weights, logits: Array, facts: dict[str, Any]) -> Fitted:
     head = context.new_head()
     head.start(torch.from_numpy(weights[0]), torch.from_numpy(weights[1]))  # type: ignore[operator]
     return Fitted("contrastive", model.encoder.requires_grad_(True), head, logits, facts)
