@@ -60,6 +60,7 @@ class Endpoint:
         query = requests.parse(body, self.predictor.manifest.inputs, self.service.limits, tuple(self.writers))
         state.rows = len(query.rows)
         self.service.metrics.rows.labels(self.name).observe(len(query.rows))
+        self.service.metrics.count_personal(self.name, query.rows)
         digest = self.predictor.manifest.digest
         found: list[dict[str, Any]] = []
         for start, piece in slices(query.rows, self.service.limits):

@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from tunewright.modalities._pii import find
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -36,6 +38,10 @@ class Metrics:
             "tunewright_needs_review", "Answers that a person should look at", ["bundle", "target"],
             registry=self.registry,
         )  # fmt: skip
+        self.personal = Counter(
+            "tunewright_personal_data", "Inputs with personal data that is known by its form, before any masking",
+            ["bundle", "kind"], registry=self.registry,
+        )  # fmt: skip
         self.under_way = Gauge(
             "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry
         )
@@ -53,6 +59,18 @@ class Metrics:
         for target, count in Tally(one["target"] for one in found if one.get("needs_review")).items():
             self.reviews.labels(bundle, target).inc(count)
 
+    def count_personal(self, bundle: str, rows: Sequence[Any]) -> None:
+        """Count the inputs that hold an address, a number or a date of birth, by its kind; no value is kept."""
+        found = Tally(name for row in rows for name in _personal(row))
+        for name, count in found.items():
+            self.personal.labels(bundle, name).inc(count)
+
     def text(self) -> bytes:
         """All of them, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _personal(row: Any) -> set[str]:
+    """The kinds of personal data in one input: a text, or a record of texts."""
+    values = row.values() if isinstance(row, Mapping) else (row,)
+    return {one.name for value in values if isinstance(value, str) for one in find(value)}
