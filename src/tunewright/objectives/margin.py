@@ -22,8 +22,9 @@ from tunewright.train.step import Piece, Step
 RANGE = (0.0, 1.0)
 KINDS = ("classify",)
 NEEDS = ("pooled",)
-BEFORE = ("mixup",)
-"""Mixed rows have no class of their own."""
+NOT_WITH = ("focal", "label_smoothing", "mixup")
+"""They have losses of their own, or rows without a class of their own: what is taken off the logits would not reach all
+of it."""
 SCALE = 20.0
 
 
