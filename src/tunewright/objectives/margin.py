@@ -1,4 +1,4 @@
-"""Large-margin cosine loss: classes lie further apart, so that rows of none are told better. Source: Wang et al. 2018.
+"""Large-margin cosine loss: draws classes further apart, to leave room for rows of none. Source: Wang et al. 2018.
 
 Wang et al. 2018, CosFace: the logits are s cos(e, w_k), e being the row's pooled embedding and w_k the class's weights,
 both of length 1, and s = 20; in the loss s m is taken off the logit of the true label, m being the strength. So a row
