@@ -50,11 +50,13 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--draws", type=int, default=1000)
     options.add_argument("--only", default="", help="accuracy, classes or scores")
+    options.add_argument("--classes", nargs="+", default=list(CLASSES), choices=list(CLASSES), metavar="SETTING")
+    options.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), choices=SIZES, metavar="ROWS")
     chosen = options.parse_args()
     if chosen.quick:
         chosen.draws = 20
     parts = {"accuracy": of_accuracy, "classes": of_classes, "scores": of_scores}
-    rows = [row for name, one in parts.items() if chosen.only in ("", name) for row in one(chosen.draws)]
+    rows = [row for name, one in parts.items() if chosen.only in ("", name) for row in one(chosen)]
     head = ("interval", "setting", "n", *(f"p = {p}" for p in SHARES))
     note = f"{chosen.draws:,} draws each, seed 0; % of intervals that hold the true value; * = outside 93–97"
     report(chosen, head, [told(row) for row in rows], note, {"rows": rows})
@@ -66,8 +68,9 @@ def told(row: tuple[Any, ...]) -> tuple[str, ...]:
     return (name, setting, f"{n:,}", *shown)
 
 
-def of_accuracy(count: int) -> Iterator[tuple[Any, ...]]:
-    for n in SIZES:
+def of_accuracy(options: Any) -> Iterator[tuple[Any, ...]]:
+    count = options.draws
+    for n in options.sizes:
         generator = np.random.default_rng(0)
         held = [float(np.mean([within(p, share(generator.random(n) < p)) for _ in range(count)])) for p in SHARES]
         yield ("accuracy", "", n, *held)
@@ -85,10 +88,11 @@ def within(value: float, interval: tuple[float, float]) -> bool:
     return interval[0] <= value <= interval[1]
 
 
-def of_classes(count: int) -> Iterator[tuple[Any, ...]]:
-    for name, ratio in CLASSES.items():
-        for n in SIZES if len(ratio) < MANY else SIZES[-1:]:
-            times = count if len(ratio) < MANY else count // 4
+def of_classes(options: Any) -> Iterator[tuple[Any, ...]]:
+    for name in options.classes:
+        ratio = CLASSES[name]
+        for n in options.sizes if len(ratio) < MANY else SIZES[-1:]:
+            times = options.draws if len(ratio) < MANY else options.draws // 4
             found = [of_table(n, np.array(ratio, float), p, times) for p in SHARES]
             print(name, n, found, file=sys.stderr, flush=True)
             for at, statistic in enumerate(("macro F1", "balanced accuracy", "macro F1, bootstrap")):
@@ -112,10 +116,11 @@ def of_table(n: int, ratio: Any, p: float, count: int) -> list[float]:
     return [float(one) for one in held / count]
 
 
-def of_scores(count: int) -> Iterator[tuple[Any, ...]]:
-    for n in SIZES:
+def of_scores(options: Any) -> Iterator[tuple[Any, ...]]:
+    for n in options.sizes:
         for off in OFF:
-            found = [scored(n, p, off, count) for p in SHARES]
+            found = [scored(n, p, off, options.draws) for p in SHARES]
+            print(n, off, found, file=sys.stderr, flush=True)
             for at, name in enumerate(("ECE", "Brier", "confidence gap")):
                 yield (name, f"scores off by {off}", n, *(one[at] for one in found))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.audit._classwise import balanced_accuracy, classwise, macro_f1
+from tunewright.audit._classwise import balanced_accuracy, classwise, macro_f1, narrow
 from tunewright.audit._intervals import bias_corrected, bootstrap, draw_count, draws, reflected, share, wilson
 from tunewright.kinds.classify import Classify
 
@@ -150,6 +150,13 @@ def test_a_small_class_without_a_mistake_widens_the_interval() -> None:
     equal, small = (classwise(macro_f1, np.diag(rows), seed=0) for rows in ([25, 25], [3, 47]))
     assert equal[1] == small[1] == 1.0
     assert small[0] < equal[0] - 0.1
+
+
+def test_classes_of_few_rows_are_remarked() -> None:
+    assert narrow(np.array([[9, 1, 0], [2, 7, 0], [0, 0, 0]])) == (
+        "1 of 2 classes have fewer than 10 rows: the interval may be too narrow"
+    )
+    assert narrow(np.array([[9, 1], [2, 8]])) == ""
 
 
 def test_one_class_alone_has_the_interval_of_a_share() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from tunewright.audit import Context, Training, audit
-from tunewright.audit.membership import attack, losses
+from tunewright.audit._losses import attack, losses
 from tunewright.core.types import Finding
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel

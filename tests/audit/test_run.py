@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunewright.audit import Context, _run, audit, judge
@@ -36,10 +37,11 @@ def test_every_audit_that_suits_the_kind_runs(noisy: Context) -> None:
     found = {finding.audit for finding in audit(noisy)}
     plugin = {name: plugins.load("audits", name) for name in plugins.names("audits")}
     asked_for = {name for name, one in plugin.items() if getattr(one, "ON_REQUEST", False)}
-    assert asked_for == {"compare", "compress", "folds"}
+    assert asked_for == {"compare", "compress", "folds", "shadow"}
     costly = {name for name, one in plugin.items() if getattr(one, "COSTLY", False)}
     suited = {name for name, one in plugin.items() if _run.suits(one, noisy.kind)}
-    assert found == suited - asked_for - costly
+    unwanted = {name for name, one in plugin.items() if hasattr(one, "wanted") and not one.wanted(noisy)}
+    assert found == suited - asked_for - costly - unwanted
     assert {finding.audit for finding in audit(noisy, costly=True)} == suited - asked_for
 
 
@@ -120,3 +122,12 @@ def test_a_file_in_the_folder_is_an_audit_and_one_with_an_underscore_is_not() ->
     public = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
     assert public <= set(plugins.names("audits"))
     assert not [name for name in plugins.names("audits") if name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", ["fairness", "out_of_scope"])
+def test_a_fit_is_silent_on_what_the_task_does_not_ask_for_and_the_verb_is_not(name: str) -> None:
+    context = Context(Classify(("a", "b")), np.eye(2, dtype=np.float32), np.array([0, 1]), {"text": ["x", "y"]})
+    assert not [one for one in audit(context) if one.audit == name]
+    told = [one.note for one in audit(context, costly=True) if one.audit == name]
+    assert told
+    assert all(note.startswith("not run, because ") for note in told)

@@ -37,6 +37,18 @@ def task_of(*flags: str) -> Task:
         (["class_weight=1"], "multilabel", "objectives.class_weight does not fit kind", "it fits classify"),
         (["mixup=1"], "steps", "objectives.mixup does not fit kind 'steps'", "classify, multilabel, regress"),
         (["fgm=1", "pgd=1"], "classify", "objectives.fgm and objectives.pgd exclude each other", "choose one"),
+        (
+            ["focal=1", "margin=0.2"],
+            "classify",
+            "objectives.focal and objectives.margin exclude each other",
+            "choose one",
+        ),
+        (
+            ["margin=0.2", "mixup=1"],
+            "classify",
+            "objectives.margin and objectives.mixup exclude each other",
+            "choose one",
+        ),
         (["mixup=1", "supcon=1"], "classify", "supcon stands after objectives.mixup", "write supcon before mixup"),
     ],
 )

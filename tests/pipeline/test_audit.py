@@ -120,6 +120,19 @@ def test_training_rows_tell_what_is_leaked(tiny_bundle: Path, test_rows: pl.Data
     assert "baseline.accuracy" not in values(without)
 
 
+def test_shadow_models_are_fitted_as_the_bundle_was(tmp_path: Path, test_rows: pl.DataFrame) -> None:
+    own = {"fit.method": "lexical", "fit.threads": 1}
+    tunewright.fit(TRAIN, text="text", label="intent", out=tmp_path / "words", settings=own)
+    told = audit(tmp_path / "words", test_rows, train=TRAIN, only=["shadow"])
+    assert [one.note for one in told.findings] == ["240 training rows against 80 others"] * 2
+    assert 0.4 < values(told)["shadow_auc"] < 1
+    assert values(told) == values(audit(tmp_path / "words", test_rows, train=TRAIN, only=["shadow"]))
+    silent = audit(tmp_path / "words", test_rows, only=["shadow"]).findings
+    assert silent[0].note == (
+        "not run, because the model cannot be fitted anew here and the training rows are not at hand"
+    )
+
+
 def test_further_columns_and_groups_are_at_hand(
     tiny_bundle: Path, test_rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

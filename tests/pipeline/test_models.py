@@ -429,3 +429,21 @@ def replace_embed(bundle: Any) -> Any:
     parts = {name: one for name, one in bundle.manifest.parts.items() if name != "embed"}
     bundle.manifest = replace(bundle.manifest, parts=parts)
     return bundle
+
+
+def test_a_bundle_is_asked_once_for_logits_and_vectors(tiny_bundle: Path) -> None:
+    predictor = tunewright.load(tiny_bundle)
+    columns = {name: ["where is my order?", "please cancel it"] for name in predictor.manifest.inputs}
+    wanted, vectors = predictor.logits(columns), predictor.embed(columns)
+    passes: list[int] = []
+    run = predictor.run
+    predictor.run = lambda *given, **named: passes.append(1) or run(*given, **named)  # type: ignore[method-assign,func-returns-value]
+    model = model_of(predictor)
+    found = model.answers(columns)
+    assert model.embed is not None
+    np.testing.assert_array_equal(model.embed(columns), vectors)
+    assert len(passes) == 1
+    for name, logits in wanted.items():
+        np.testing.assert_array_equal(found[name], logits)
+    np.testing.assert_array_equal(model.embed(dict(columns)), vectors)
+    assert len(passes) == 2

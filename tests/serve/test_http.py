@@ -365,6 +365,17 @@ def test_metrics_count_and_hold_no_words_of_clients(client: TestClient) -> None:
     assert "secret" not in text
 
 
+def test_metrics_count_inputs_with_personal_data_and_hold_none_of_it(client: TestClient) -> None:
+    texts = ["write to ann@example.com or bob@example.com", "card 4111 1111 1111 1111, ann@example.com", "room 12"]
+    client.post("/predict", json={"inputs": texts})
+    text = client.get("/metrics").text
+    assert 'tunewright_personal_data_total{bundle="topics",kind="email"} 2.0' in text
+    assert 'tunewright_personal_data_total{bundle="topics",kind="card"} 1.0' in text
+    assert 'kind="phone"' not in text
+    assert "ann" not in text
+    assert "4111" not in text
+
+
 def test_two_applications_have_metrics_of_their_own(connect: Connect, bayes: ModuleType) -> None:
     one, two = connect(bayes.topics()), connect(bayes.topics())
     one.get("/healthz")

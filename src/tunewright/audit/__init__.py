@@ -5,9 +5,9 @@ the names ``NEEDS`` and ``KINDS``, ``run(context) -> list[Finding]`` and ``metri
 names that gates can name. These may be left out: ``ZH_DOC`` (the docstring in Chinese), ``ZH`` (its phrases in
 Chinese), ``REMEDY`` (what to try when a gate on it is missed), ``COSTLY`` (it runs where all audits are asked for or a
 gate names it, not in every fit), ``TIMED`` (its values are times, which differ from run to run), ``ON_REQUEST`` (it
-runs only where it is named), ``wanted(context) -> bool`` (whether it runs without being named), ``BY_GROUP`` (a gate on
-it names a column of groups behind the metric) and ``IN_WORDS`` (the note of its first finding is the sentence that a
-report begins with).
+runs only where it is named), ``wanted(context) -> bool`` (whether a fit says anything of it without being asked),
+``BY_GROUP`` (a gate on it names a column of groups behind the metric) and ``IN_WORDS`` (the note of its first finding
+is the sentence that a report begins with).
 
 ``tunewright.audit(model, rows)``, the verb, is this package, called: it hands on to ``tunewright.pipeline.audit``.
 """

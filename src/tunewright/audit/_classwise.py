@@ -22,6 +22,9 @@ SMOOTHED = (
     "by 400 draws from the smoothed table of truth by decision"
 )
 DRAWS = 400
+FEWEST = 10
+"""Rows of a class below which an interval is said to be uncertain: in simulations with 2 to 5 rows of a class it held
+the true value in 89 to 97 %, where 95 were promised."""
 MOST_CELLS = 90_000
 """Cells of a table that is drawn from, 300 classes: a second; larger ones are left to the bootstrap over rows."""
 AT_ONCE = 2_000_000
@@ -67,6 +70,13 @@ def classwise(statistic: Statistic, table: NDArray[np.int64], seed: int) -> Inte
     unbiased = float(np.clip(value - (drawn.mean() - middle), 0.0, 1.0))
     low, high = wilson(unbiased * rows, rows)
     return min(low, value), max(high, value)
+
+
+def narrow(table: NDArray[np.int64]) -> str:
+    """A remark where classes have so few rows that the interval cannot be relied on."""
+    rows = table.sum(1)[(table.sum(0) + table.sum(1)) > 0]
+    few = int((rows < FEWEST).sum())
+    return f"{few} of {len(rows)} classes have fewer than {FEWEST} rows: the interval may be too narrow" if few else ""
 
 
 def smoothed(table: NDArray[np.int64]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -81,6 +81,10 @@ class Context:
     language : of the inputs, such as ``en`` or ``zh``; empty if it is not known
     scores : whether the model gave probabilities, and not labels alone
     strange : columns of rows that belong to no label
+    fit : positions of training rows, seed → a model of the same make that learnt from these alone: its kind, and what
+        it answers, columns of new rows → logits (n, k)
+    shift : columns of n rows, their answers (n,), e lengths → the answers (e, n) where the rows' embeddings are shifted
+        against the first ones by these shares of their length. It raises where the model has no gradients
     gradients : seed → the model's explainer by gradients, of its weights drawn anew; None = as they were trained. It
         raises where the model or the libraries have none
     """
@@ -105,6 +109,8 @@ class Context:
     language: str = ""
     scores: bool = True
     strange: Columns | None = None
+    fit: Any = None
+    shift: Any = None
     gradients: Any = None
 
     @property
@@ -117,6 +123,11 @@ class Context:
     def kind_name(self) -> str:
         """The kind's plugin name, from its class: ``PerToken`` → ``per_token``."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self.kind).__name__).lower()
+
+    def gated(self, metrics: Iterable[str]) -> bool:
+        """Whether a gate of the task names one of these."""
+        gates = () if self.task is None else self.task.gates
+        return any(metric in gate for gate in gates for metric in metrics)
 
     @cached_property
     def decided(self) -> Array:

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.audit._classwise import MOST_CELLS, SMOOTHED, STATISTICS, classwise
+from tunewright.audit._classwise import MOST_CELLS, SMOOTHED, STATISTICS, classwise, narrow
 from tunewright.audit._intervals import BOOTSTRAP, SHARE, WILSON, bias_corrected, bootstrap, share, wilson
 from tunewright.core.types import Array, Finding, Kind
 
 SHARES = frozenset({"accuracy", "subset_accuracy", "exact_match"})
 """Metrics that are a share of rows, for which Wilson's interval holds."""
 
-Known = tuple[float, float, str]
-"""Low, high and the source of an interval that needs no draws of rows."""
+Known = tuple[float, float, str, str]
+"""Low, high, the source of an interval that needs no draws of rows, and a remark on it."""
 
 
 def measured(audit: str, kind: Kind, decided: Array, truth: Array, seed: int) -> list[Finding]:
@@ -25,7 +25,9 @@ def measured(audit: str, kind: Kind, decided: Array, truth: Array, seed: int) ->
     values = judge(decided, truth)
     drawn = bootstrap(lambda rows: judge(decided[rows], truth[rows]), n, seed, np.size(truth))
     right = _right(decided, truth) if kind.labels else None
-    known = {name: (*share(right), SHARE) for name in SHARES if right is not None and _same(values, name, right.mean())}
+    known = {
+        name: (*share(right), SHARE, "") for name in SHARES if right is not None and _same(values, name, right.mean())
+    }
     known |= _over_classes(values, kind, decided, truth, seed)
     alike = right is not None and bool(right.all())
     return [_finding(audit, name, value, drawn[name], n, alike, known.get(name)) for name, value in values.items()]
@@ -54,7 +56,7 @@ def _over_classes(values: Mapping[str, float], kind: Kind, decided: Array, truth
         return {}
     table = np.bincount(truth * k + decided, minlength=k * k).reshape(k, k)
     own = {name: one for name, one in STATISTICS.items() if _same(values, name, one(table))}
-    return {name: (*classwise(one, table, seed), SMOOTHED) for name, one in own.items()}
+    return {name: (*classwise(one, table, seed), SMOOTHED, narrow(table)) for name, one in own.items()}
 
 
 def _same(values: Mapping[str, float], name: str, value: float) -> bool:
@@ -67,7 +69,7 @@ def _finding(audit: str, name: str, value: float, drawn: Array, n: int, alike: b
     if not math.isfinite(value):
         return Finding(audit, name, None, n=n, note="not defined on these rows")
     if known is not None:
-        return Finding(audit, name, value, *known[:2], n, source=known[2])
+        return Finding(audit, name, value, *known[:2], n, source=known[2], note=known[3])
     if name in SHARES or (alike and value in (0.0, 1.0)):
         return Finding(audit, name, value, *wilson(value * n, n), n, source=WILSON)
     low, high = bias_corrected(value, drawn)

@@ -29,6 +29,8 @@ WORDS = {
     "ask": "there is no model at hand to ask",
     "embed": "the model gives no vectors",
     "folder": "the model is no bundle at hand",
+    "shift": "the model is no bundle at hand",
+    "fit": "the model cannot be fitted anew here",
     "others": "the rows have no further columns",
     "groups": "no column of groups is at hand",
     "task": "the task is not known",
@@ -45,7 +47,8 @@ def audit(
 ) -> list[Finding]:
     """Findings of all audits that suit the kind, or of those named; one that is ``ON_REQUEST`` has to be named.
 
-    costly : those that are ``COSTLY`` run too, after the others, without being named
+    costly : all that there is to say is wanted: those that are ``COSTLY`` run too, after the others, and those that
+        the task asks nothing of (``wanted``) say why they did not run
 
     An audit whose needs are not met, or that raises, gives findings without a value and a note that says why.
 
@@ -62,7 +65,7 @@ def audit(
         if reason:
             found += _all_silent(name, context.kind, f"not run, because {reason}")
         else:
-            found += _one(name, context, named=wanted is not None)
+            found += _one(name, context, named=wanted is not None or costly)
     return found
 
 

@@ -125,4 +125,7 @@ ZH = {
     "always answering {}": "始终回答 {}",
     "always giving the most common answer": "始终给出最常见的答案",
     "not defined on these rows": "在这些行上无定义",
+    "{} of {} classes have fewer than {} rows: the interval may be too narrow": (
+        "{1} 个类中有 {0} 个不足 {2} 行：区间可能过窄"
+    ),
 }

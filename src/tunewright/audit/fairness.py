@@ -45,6 +45,13 @@ def metrics(kind: Kind) -> tuple[str, ...]:
     return (f"group.{metric}", "group_gap", f"worst_group.{metric}", *of_labels)
 
 
+def wanted(context: Context) -> bool:
+    """Whether a fit says anything of it: where the task names groups, or a gate on them."""
+    return (
+        bool(context.groups) or bool(context.task and context.task.audit.groups) or context.gated(metrics(context.kind))
+    )
+
+
 def run(context: Context) -> list[Finding]:
     """Every column of groups, one after the other."""
     columns = [Grouped.of(column, values) for column, values in context.groups.items()]

@@ -18,13 +18,12 @@ Source: Yeom et al. 2018, Privacy Risk in Machine Learning (CSF); interval by a 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.audit._context import Context
 from tunewright.audit._intervals import BOOTSTRAP, bias_corrected
+from tunewright.audit._losses import attack, losses, not_learnt
 from tunewright.core.types import Array, Exhibit, Finding, Kind
 
 NEEDS = frozenset({"ask", "train", "inputs", "logits", "truth"})
@@ -76,31 +75,6 @@ def run(context: Context) -> list[Finding]:
     ]
 
 
-def attack(inside: Array, outside: Array) -> tuple[float, float]:
-    """AUC and advantage from losses of rows that were learnt from (n,) and others (m,).
-
-    >>> attack(np.array([0.0, 0.1]), np.array([1.0, 2.0]))[0]
-    1.0
-    """
-    ranked = np.sort(outside)
-    after = len(ranked) - np.searchsorted(ranked, inside, "right")
-    ties = np.searchsorted(ranked, inside, "right") - np.searchsorted(ranked, inside, "left")
-    auc = float((after + ties / 2).mean() / len(ranked))
-    limit = inside.mean()
-    return auc, float((inside <= limit).mean() - (outside <= limit).mean())
-
-
-def losses(kind: Kind, logits: Array, truth: Array) -> NDArray[np.float64]:
-    """(n,): what the answers cost, the surer they are wrong the more."""
-    if not kind.labels:
-        off = np.asarray(kind.decide(logits), np.float64) - np.asarray(truth, np.float64)
-        return np.asarray((off**2).reshape(len(off), -1).sum(1), np.float64)
-    proba = np.clip(np.asarray(kind.proba(logits), np.float64), 1e-12, 1 - 1e-12)
-    if truth.ndim == 1:
-        return np.asarray(-np.log(proba[np.arange(len(truth)), truth]))
-    return np.asarray(-np.where(truth > 0, np.log(proba), np.log1p(-proba)).sum(1))
-
-
 def _members(context: Context) -> NDArray[np.float64]:
     train = context.train
     if not train.inputs:
@@ -112,14 +86,8 @@ def _members(context: Context) -> NDArray[np.float64]:
 
 def _others(context: Context) -> NDArray[np.float64]:
     """Rows that were not learnt from: those whose input occurs in training are left out."""
-    known = set(_keys(context.train.inputs)) if context.train.inputs else set()
-    rows = np.array([row for row, key in enumerate(_keys(context.inputs)) if key not in known], np.int64)
-    rows = np.sort(np.random.default_rng(context.seed).permutation(rows)[:MOST_ROWS])
+    rows = np.sort(np.random.default_rng(context.seed).permutation(not_learnt(context))[:MOST_ROWS])
     return losses(context.kind, context.logits[rows], np.asarray(context.truth)[rows])
-
-
-def _keys(inputs: Any) -> list[tuple[str, ...]]:
-    return [tuple(" ".join(str(one).split()) for one in row) for row in zip(*inputs.values(), strict=True)]
 
 
 def _losses(inside: Array, outside: Array) -> Exhibit:

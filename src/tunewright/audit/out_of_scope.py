@@ -40,6 +40,12 @@ def metrics(kind: Kind) -> tuple[str, ...]:
     return ("rejected", "auroc", "fpr_at_95", "recall_at_5", "strange_rejected")
 
 
+def wanted(context: Context) -> bool:
+    """Whether a fit says anything of it: where there is a detector or strange rows, or a gate on them."""
+    known = getattr(context.kind, "scope", None) is not None or context.strange is not None
+    return known or context.gated(metrics(context.kind))
+
+
 def run(context: Context) -> list[Finding]:
     """Known rows that are turned away; with strange rows at hand, how well these are told from them."""
     told = getattr(context.kind, "scope", None)

@@ -48,10 +48,7 @@ def metrics(kind: Kind) -> tuple[str, ...]:
 
 def wanted(context: Context) -> bool:
     """Whether a report says anything of it without being asked: where the task has rules, or a gate on them."""
-    if context.task is None:
-        return False
-    gates = (name for name in context.task.gates for metric in metrics(context.kind) if metric in name)
-    return context.task.review.rules or any(gates)
+    return context.task is not None and (context.task.review.rules or context.gated(metrics(context.kind)))
 
 
 def run(context: Context) -> list[Finding]:

@@ -54,7 +54,9 @@ def check(task: Task, kind: str) -> None:
                 f"objectives.{name} does not fit {named_kind(kind)}", f"leave it out; it fits {', '.join(one.KINDS)}"
             )
         for other in on:
-            if other in getattr(one, "NOT_WITH", ()):
+            if other in getattr(one, "NOT_WITH", ()) or name in getattr(
+                plugins.load("objectives", other), "NOT_WITH", ()
+            ):
                 raise TunewrightError(f"objectives.{other} and objectives.{name} exclude each other", "choose one")
             if other in getattr(one, "BEFORE", ()):
                 raise TunewrightError(

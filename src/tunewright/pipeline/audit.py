@@ -169,7 +169,7 @@ def _findings(
 ) -> list[Finding]:
     """Of each target; where there are several, findings bear its name."""
     leaked = leaked_rows(train, rows) if train is not None else None
-    logits = {target: model.ask(rows.inputs, target) for target in model.kinds}
+    logits = model.answers(rows.inputs)
     found: list[Finding] = []
     for target in model.kinds:
         context = context_of(model, task, rows, target, logits=logits[target], leaked=leaked, train=train)

@@ -1,8 +1,9 @@
-"""Ways to explain by name: those that ask the model alone, and those that need libraries of an extra."""
+"""Ways to explain by name, and what else takes gradients: what needs libraries of an extra is imported only then."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.pipeline.extras import needing, training
@@ -39,3 +40,10 @@ def by_gradients(folder: Path, seed: int | None = None) -> Explainer:
     with needing("`explain --method ig`", "audit"):
         from tunewright.train.integrated import integrated
     return integrated(folder, seed)
+
+
+def by_shifts(folder: Path, target: str, columns: Any, decided: Any, lengths: Any) -> Any:
+    """What a bundle answers where its rows' embeddings are shifted; see ``train.shifts``."""
+    with training("the audit `gradient`"):
+        from tunewright.train.shifts import shifter
+    return shifter(folder, target)(columns, decided, lengths)

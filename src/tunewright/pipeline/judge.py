@@ -18,7 +18,8 @@ from tunewright.data.check import check_labelled
 from tunewright.data.dataset import read
 from tunewright.data.issues import stop_if_needed
 from tunewright.data.rows import Rows, columns_of, empty_labels, rows_of
-from tunewright.pipeline.explainers import by_gradients
+from tunewright.pipeline.again import again
+from tunewright.pipeline.explainers import by_gradients, by_shifts
 from tunewright.pipeline.folds import Crossed
 from tunewright.pipeline.models import Bundle, Model
 from tunewright.pipeline.parts import language_of
@@ -76,6 +77,7 @@ def context_of(
         rows, logits = rows.take(known), logits[known]
         leaked = None if leaked is None else leaked[known]
     others = further_columns(rows, task)
+    train = with_truth(train, target) if train is not None and target in train.targets else None
     return audit.Context(
         kind=kind,
         logits=logits,
@@ -86,7 +88,7 @@ def context_of(
         place=rows.dataset.place,
         seed=task.seed,
         leaked=leaked,
-        train=_training(kind, train, target, task) if train is not None and target in train.targets else None,
+        train=_training(kind, train, target, task) if train is not None else None,
         predictor=model.predictor,
         ask=lambda columns: model.ask(columns, target),
         embed=model.embed,
@@ -95,6 +97,8 @@ def context_of(
         language=language_of(task, rows),
         scores=model.scores,
         strange=strange_rows(task),
+        fit=again(model.predictor, train, target) if model.predictor is not None and train is not None else None,
+        shift=partial(by_shifts, model.folder, target) if model.folder is not None else None,
         gradients=partial(by_gradients, model.folder) if model.folder is not None else None,
     )
 
@@ -113,9 +117,13 @@ def further_columns(rows: Rows, task: Task) -> dict[str, list[Any]]:
     return {name: rows.dataset.values(name) for name in rows.dataset.frame.columns if name not in own}
 
 
-def _training(kind: Kind, rows: Rows, target: str, task: Task) -> audit.Training:
+def with_truth(rows: Rows, target: str) -> Rows:
+    """The rows that have a truth for a target."""
     known = np.flatnonzero(~empty_labels(rows, target))
-    rows = rows if len(known) == len(rows) else rows.take(known)
+    return rows if len(known) == len(rows) else rows.take(known)
+
+
+def _training(kind: Kind, rows: Rows, target: str, task: Task) -> audit.Training:
     return audit.Training(rows.inputs, kind.encode(rows.targets[target]), further_columns(rows, task))
 
 

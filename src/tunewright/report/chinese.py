@@ -165,6 +165,7 @@ CHINESE: dict[str, str] = {
     "there was no cross-validation": "没有做交叉验证",
     "the model gives no vectors": "模型不给出向量",
     "the model is no bundle at hand": "该模型不是手头的模型包",
+    "the model cannot be fitted anew here": "此处无法重新训练该模型",
     "the rows have no further columns": "数据没有其他列",
     "no column of groups is at hand": "没有分组列",
     "the task is not known": "任务未知",

@@ -129,6 +129,13 @@ class Predictor:
         pieces = self.run(windows, ["embed"])["embed"]
         return _of_rows(pieces, windows)
 
+    def seen(self, inputs: Any) -> tuple[dict[str, Array], Array]:
+        """What ``logits`` and ``embed`` give, from one pass of the encoder."""
+        windows = self.modality.windows(self._columns(inputs))
+        pieces = self.run(windows, [*(f"head.{name}" for name in self.kinds), "embed"])
+        logits = {name: kind.gather(pieces[f"head.{name}"], windows) for name, kind in self.kinds.items()}
+        return logits, _of_rows(pieces["embed"], windows)
+
     def explain(
         self,
         inputs: Any,

@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from tunewright.modalities._pii import find
+
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The library's own variable: where it is set, figures lie in files."""
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -47,6 +49,10 @@ class Metrics:
         self.reviews = Counter(
             "tunewright_needs_review", "Answers that a person should look at", ["bundle", "target"],
             registry=self.registry,
+        )  # fmt: skip
+        self.personal = Counter(
+            "tunewright_personal_data", "Inputs with personal data that is known by its form, before any masking",
+            ["bundle", "kind"], registry=self.registry,
         )  # fmt: skip
         self.under_way = Gauge(
             "tunewright_requests_under_way", "Requests without an answer yet", registry=self.registry,
@@ -87,6 +93,12 @@ class Metrics:
         for target, count in Tally(one["target"] for one in found if one.get("needs_review")).items():
             self.reviews.labels(bundle, target).inc(count)
 
+    def count_personal(self, bundle: str, rows: Sequence[Any]) -> None:
+        """Count the inputs that hold an address, a number or a date of birth, by its kind; no value is kept."""
+        found = Tally(name for row in rows for name in _personal(row))
+        for name, count in found.items():
+            self.personal.labels(bundle, name).inc(count)
+
     def text(self) -> bytes:
         """All of them, in Prometheus' text format; of several processes, their sums."""
         return generate_latest(all_processes() or self.registry)
@@ -114,3 +126,9 @@ def all_processes() -> CollectorRegistry | None:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     return registry
+
+
+def _personal(row: Any) -> set[str]:
+    """The kinds of personal data in one input: a text, or a record of texts."""
+    values = row.values() if isinstance(row, Mapping) else (row,)
+    return {one.name for value in values if isinstance(value, str) for one in find(value)}

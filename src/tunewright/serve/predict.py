@@ -101,6 +101,7 @@ class Endpoint:
         """Count the predictions, and hand them to the sink of events."""
         service = self.service
         service.metrics.rows.labels(served.name).observe(len(query.rows))
+        service.metrics.count_personal(served.name, query.rows)
         service.metrics.count_reviews(served.name, found)
         if service.sink is None:
             return

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,12 +13,9 @@ from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.types import Array, Kind
-from tunewright.train import device
+from tunewright.train.answers import fresh
 from tunewright.train.checkpoint import Checkpoints
 from tunewright.train.context import Context
-from tunewright.train.learn import learn
-from tunewright.train.outputs import frozen
-from tunewright.train.thresholds import even
 
 
 @dataclass(frozen=True)
@@ -61,18 +57,11 @@ def answered(folder: Path, run: Run, kind: str, fit: Callable[[], Context]) -> A
 
 
 def _fitted(context: Context) -> Answers:
-    fitted, _ = learn(context, baseline=False)
-    modality = (fitted.backbone or context.backbone).modality
-    examples = context.held_out if fitted.backbone is None else context.examples("held_out", modality)
-    with device.threads(context.task.fit.threads):
-        pieces: list[Any] = frozen(fitted.encoder, fitted.head, modality, examples.windows, context.device)
-    logits = context.kind.gather(pieces, examples.windows)
-    device.give_back()
+    found = fresh(context)
+    logits = found.ask(context.parts["held_out"].inputs)
     if logits.dtype == object:
         raise TunewrightError(
             f"split.folds does not fit kind {context.target.kind!r}, whose answers differ in length", "leave it out"
         )
-    truth = context.kind.encode(context.parts["validation"].truth)
-    kind = even(context, context.kind.calibrate(fitted.validation_logits, truth), fitted.validation_logits, truth)
     learnt = sum(len(context.parts[part].truth) for part in ("train", "validation"))
-    return Answers(kind, logits, fitted.method, learnt)
+    return Answers(found.kind, logits, found.method, learnt)

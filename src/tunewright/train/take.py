@@ -17,8 +17,8 @@ from tunewright.train.soup import soup
 
 WITHOUT = (*WITHOUT_STEPS, "contrastive")
 """Methods whose head is solved for, so that their weights are not those of a course."""
-HARD = ("supcon",)
-"""Objectives that compare labels with each other, and so cannot learn shares of them."""
+HARD = ("margin", "supcon")
+"""Objectives that need one label of each row, and so cannot learn shares of them."""
 
 
 def take(context: Context, course: Course, model: Model) -> tuple[Best, dict[str, Any]]:

@@ -48,6 +48,9 @@ class Function:
         targets = [{"name": LABEL, "kind": "classify", "labels": list(self.kinds[LABEL].labels)}]
         return {"name": self.name, "inputs": self.task.inputs, "targets": targets}
 
+    def answers(self, columns: Columns) -> dict[str, Array]:
+        return {target: self.ask(columns, target) for target in self.kinds}
+
     def ask(self, columns: Columns, target: str) -> Array:
         values = [list(columns[name]) for name in self.task.inputs]
         answers = self._function(values[0] if len(values) == 1 else dict(zip(self.task.inputs, values, strict=True)))

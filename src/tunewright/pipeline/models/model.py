@@ -42,6 +42,10 @@ class Model(Protocol):
     @property
     def folder(self) -> Path | None: ...
 
+    def answers(self, columns: Columns) -> Mapping[str, Array]:
+        """Target → logits of the rows to be judged, asked as ``ask`` does, once for all that can share it."""
+        ...
+
     def ask(self, columns: Columns, target: str) -> Array:
         """Logits of n rows, in the coding of the target's kind.
 

@@ -71,6 +71,9 @@ class Service:
         ]
         return {"name": name, "inputs": self.task.inputs, "targets": targets}
 
+    def answers(self, columns: Columns) -> dict[str, Array]:
+        return {target: self.ask(columns, target) for target in self.kinds}
+
     def ask(self, columns: Columns, target: str) -> Array:
         reader = self._readers[target]
         values = [["" if value is None else value for value in columns[name]] for name in self.columns]
