@@ -66,9 +66,7 @@ WAYS = {
         "vocabulary": Way("vocabulary,int8"),
         "fp16": Way("fp16"),
         "half": Way("prune=half of the heads and neurons", FREE),
-        "10mb": Way(
-            "vocabulary,prune=two thirds of the heads and neurons,int8", (*FREE, "--target", "size_mb<=10")
-        ),
+        "10mb": Way("vocabulary,prune=two thirds of the heads and neurons,int8", (*FREE, "--target", "size_mb<=10")),
         "static": STATIC,
     },
     "ag_news": {"static": STATIC},

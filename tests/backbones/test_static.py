@@ -38,6 +38,8 @@ def test_a_folder_of_model2vec_is_read_with_its_weights(folder: Path) -> None:
     torch.testing.assert_close(backbone.encoder.words.weight.detach(), table * weights[:, None])
     again = plugins.load("backbones", "static").encoder(backbone.config)
     assert {name: one.shape for name, one in again.state_dict().items()} == {"words.weight": (50, 6)}
+    with pytest.raises(TunewrightError, match="a static model has no form that transformers loads → use --to onnx"):
+        plugins.load("backbones", "static").tensors(again.state_dict(), backbone.config)
 
 
 def test_a_folder_without_a_table_or_with_shared_vectors_is_refused(folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from tunewright.backbones._loaded import LoadedBackbone, read_json, read_tensors, text_modality
 from tunewright.backbones._static import TokenMean
@@ -57,6 +57,17 @@ class StaticBackbone:
     def encoder(config: Mapping[str, Any]) -> nn.Module:
         """An encoder of these measures, whose tensors are still to be put in."""
         return TokenMean(config["vocab_size"], config["hidden_size"])
+
+    @staticmethod
+    def tensors(own: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+        """There is no such model in transformers.
+
+        Raises
+        ------
+        TunewrightError
+            Always.
+        """
+        raise TunewrightError("a static model has no form that transformers loads", "use --to onnx")
 
 
 def config_of(encoder: TokenMean) -> dict[str, Any]:
