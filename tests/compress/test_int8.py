@@ -93,7 +93,7 @@ def test_a_matrix_that_two_nodes_read_is_turned_round_once() -> None:
         [numpy_helper.from_array(matrix, "w"), numpy_helper.from_array(bias, "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    assert int8._matrices(model) == 2
+    assert int8.matrices(model) == 2
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     x = rng.normal(size=(3, 40)).astype(np.float32)
     assert np.allclose(session.run(None, {"x": x})[0], x @ matrix.T @ matrix.T, rtol=1e-4, atol=1e-3)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from tunewright.compress import vocabulary
+from tunewright.compress import _copy, vocabulary
 from tunewright.compress._copy import Copy
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.predictor import Predictor
+from tunewright.train.rebuild import rebuild
 
 TEXTS = ["my card was stolen", "where is my refund?"]
 SEEN, SCRIPTS = vocabulary.SETTINGS
@@ -110,3 +111,12 @@ def test_scripts(letter: str, name: str) -> None:
 
 def test_a_stray_letter_does_not_bring_its_script() -> None:
     assert vocabulary._scripts({"▁card": 1000, "я": 1}) == {"LATIN"}
+
+
+def test_what_lies_beside_the_graph_stays_the_network_alone(
+    make: Callable[..., Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of the table of token types stands in the graph as a constant, which is no tensor of the network."""
+    monkeypatch.setattr(_copy, "OUTSIDE", 16)
+    copy = make("vocabulary", SEEN, TEXTS)
+    assert rebuild(copy.folder).encoder.words.num_embeddings == copy.tensors("encoder.text")["words.weight"].shape[0]

@@ -14,7 +14,7 @@ from tunewright import pipeline, samples
 from tunewright.compress import fp16, int8
 from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import TunewrightError
-from tunewright.pipeline import attempts
+from tunewright.pipeline import attempts, chains
 
 TEST = samples.path("support_test.csv")
 
@@ -94,13 +94,23 @@ def test_the_first_setting_that_passes_is_kept_and_the_next_safer_is_tried_befor
     assert np.isfinite(done.tried[2]["value"])
 
 
-def test_where_no_setting_passes_nothing_is_written_and_the_table_is_told(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_one_setting_alone_can_be_named(tiny_bundle: Path, tmp_path: Path) -> None:
+    done = pipeline.compress(tiny_bundle, TEST, to="int8=per channel", out=tmp_path / "out", settings=wide())
+    assert [one["setting"] for one in done.tried] == ["as it was", "per channel"]
+
+
+def test_where_no_setting_passes_nothing_is_left_at_out_and_the_table_is_told(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
     limits = wide(score_shift=0.0)
     with pytest.raises(pipeline.NotCompressed, match=r"no setting of int8 passes: per tensor: score shift") as refused:
         pipeline.compress(tiny_bundle, TEST, out=tmp_path / "out", settings=limits)
     assert refused.value.exit_code == 3
     assert len(refused.value.exhibit.rows) == 1 + len(int8.SETTINGS)
-    assert list(tmp_path.iterdir()) == []
+    assert {one.name for one in tmp_path.iterdir() if one.is_dir()} == {"out.refused"}
+    last = read_manifest(tmp_path / "out.refused")
+    assert last.method["compressed"][0]["setting"] == int8.SETTINGS[-1]
+    assert "What was tried" in (tmp_path / "out.refused" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_target_that_is_not_reached_is_refused(tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
@@ -111,6 +121,76 @@ def test_a_target_that_is_not_reached_is_refused(tiny_bundle: Path, tmp_path: Pa
     assert "target size_mb <= 0.001 is not reached" in ran.err
     assert "add a step" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_without_steps_a_target_is_reached_by_those_that_change_least(tiny_bundle: Path, tmp_path: Path) -> None:
+    size = read_manifest(tiny_bundle).size_bytes / 1e6
+    done = pipeline.compress(tiny_bundle, TEST, out=tmp_path / "out", targets=[f"size_mb<={0.9 * size}"])
+    assert [one["step"] for one in done.tried] == ["–", "fp16"]
+    with pytest.raises(pipeline.NotCompressed, match=r"nothing reaches size_mb <= 0.001 .* tried: fp16; int8") as none:
+        pipeline.compress(tiny_bundle, TEST, out=tmp_path / "no", targets=["size_mb<=0.001"], settings=wide())
+    assert none.value.exit_code == 3
+    steps = [row[0] for row in none.value.exhibit.rows]
+    assert steps == ["–", "fp16", *["int8"] * len(int8.SETTINGS)]
+    assert not (tmp_path / "no").exists()
+
+
+def test_what_two_chains_begin_with_is_made_once_and_what_does_not_fit_is_left_out(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunewright.compress import vocabulary
+
+    ran, said, whole = list[str](), list[str](), vocabulary.run
+    monkeypatch.setattr(vocabulary, "run", lambda copy, setting: (ran.append(setting), whole(copy, setting)))
+    monkeypatch.setattr(chains, "LEARNT", ())
+    rows = samples.path("support_train.csv")
+    named = {"train": rows, "settings": wide(flips=0.9, accuracy_lost=1.0)}
+    listener: Any = lambda one: said.append(one.get("say", ""))  # noqa: E731
+    with pytest.raises(pipeline.NotCompressed) as none:
+        pipeline.compress(
+            tiny_bundle, TEST, out=tmp_path / "out", targets=["size_mb<=0.001"], listener=listener, **named
+        )
+    assert len(ran) == 1
+    assert {row[0] for row in none.value.exhibit.rows} >= {"fp16", "vocabulary", "vocabulary,fp16", "vocabulary,int8"}
+
+    def unfit(copy: Any, setting: str) -> None:
+        raise TunewrightError("it has no words", "leave it out")
+
+    monkeypatch.setattr(vocabulary, "run", unfit)
+    with pytest.raises(pipeline.NotCompressed):
+        pipeline.compress(
+            tiny_bundle, TEST, out=tmp_path / "out", targets=["size_mb<=0.001"], listener=listener, **named
+        )
+    assert "vocabulary is left out: it has no words" in said
+
+
+def test_a_student_is_judged_like_any_other_step_and_goes_through_int8(
+    tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    out = tmp_path / "static"
+    limits = ["--set", "compress.accuracy_lost=1", "--set", "compress.flips=1", "--set", "compress.epochs=2"]
+    rows = ["--train", samples.path("support_train.csv"), "--unlabelled", TEST]
+    steps = ["--to", "vocabulary,distill,int8", "--student", "static"]
+    ran = cli("compress", tiny_bundle, TEST, *rows, *steps, *limits, "--out", out)
+    assert ran.code == 2  # every row without a label is one that judges
+    assert "--unlabelled: every row of it is one that judges" in ran.err
+    ran = cli("compress", tiny_bundle, TEST, *rows[:2], *steps, *limits, "--out", out)
+    assert ran.code == 0, ran.err
+    assert "vocabulary,distill,int8" in ran.out
+    done = [one["step"] for one in read_manifest(out).method["compressed"]]
+    assert done == ["vocabulary", "distill", "int8"]
+    assert read_manifest(out).metrics["accuracy"]["n"] == len(pl.read_csv(TEST))
+
+
+def test_learning_without_rows_is_refused_before_anything_is_tried(
+    tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    ran = cli("compress", tiny_bundle, TEST, "--to", "int8,distill", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "distill learns, and there are no rows that it may learn from" in ran.err
+    assert "as it was" not in ran.out
+    ran = cli("compress", tiny_bundle, TEST, "--to", "int8", "--student", "static", "--out", tmp_path / "out")
+    assert (ran.code, "--student static is for distill, which --to does not name" in ran.err) == (2, True)
 
 
 def test_rows_without_labels_judge_flips_alone_and_that_is_said(
@@ -153,6 +233,7 @@ def test_the_gates_of_the_task_hold_for_the_compressed_bundle_too(tiny_bundle: P
         ({"to": "int9"}, "there is no step of compression 'int9' → did you mean 'int8'"),
         ({"to": "int8,int8"}, "--to names int8 twice"),
         ({"to": ""}, "--to names no step"),
+        ({"to": "int8=per chanel"}, "int8 has no setting 'per chanel' → did you mean 'per channel'"),
         ({"targets": ["speed>3"]}, r"--target 'speed>3' is no target"),
         ({"settings": {"compress.flip": 1}}, "compress.flip"),
     ],

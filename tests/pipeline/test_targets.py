@@ -259,3 +259,18 @@ def test_a_search_is_judged_by_all_targets(rows: dict[str, Columns], settings: d
     assert list(tuned.predictor.kinds) == ["intent", "tone"]
     (trial,) = tuned.record["trials"]
     assert 0 < trial["values"]["score"] <= 1
+
+
+def test_a_student_learns_all_targets_and_takes_the_teachers_answers_where_a_row_lacks_a_label(
+    bundle: Path, rows: dict[str, Columns], tmp_path: Path
+) -> None:
+    free = {"compress.accuracy_lost": 1.0, "compress.flips": 1.0, "compress.epochs": 3}
+    done = pipeline.compress(
+        bundle, rows["test"], to="distill=layers=1", train=rows["train"], out=tmp_path / "student", settings=free
+    )
+    assert done.tried[-1]["outcome"] == "kept"
+    student = tunewright.load(tmp_path / "student")
+    assert list(student.kinds) == ["intent", "tone", "length"]
+    (answer,) = student.predict(TEXTS[:1])
+    assert answer["intent"].label in student.kinds["intent"].labels
+    assert 0 < answer["length"].value < 20

@@ -32,6 +32,8 @@ class Shape:
 
     types : rows of the token-type table; 0 = the family has none
     position_offset : position of the first token (RoBERTa counts from the padding id + 1)
+    head_width : width of one attention head; 0 = what the whole width gives each. Where heads were pruned they are
+        fewer, and each is as wide as it was
     """
 
     vocabulary: int
@@ -46,6 +48,11 @@ class Shape:
     dropout: float = 0.1
     attention_dropout: float = 0.1
     activation: str = "gelu"
+    head_width: int = 0
+
+    @property
+    def width_of_head(self) -> int:
+        return self.head_width or self.width // self.heads
 
 
 class Layer(nn.Module):
@@ -54,8 +61,9 @@ class Layer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.qkv = nn.Linear(shape.width, 3 * shape.width)
-        self.out = nn.Linear(shape.width, shape.width)
+        inside = shape.heads * shape.width_of_head
+        self.qkv = nn.Linear(shape.width, 3 * inside)
+        self.out = nn.Linear(inside, shape.width)
         self.attention_norm = nn.LayerNorm(shape.width, shape.epsilon)
         self.up = nn.Linear(shape.width, shape.inner)
         self.down = nn.Linear(shape.inner, shape.width)
@@ -70,13 +78,13 @@ class Layer(nn.Module):
         return self.norm(flat + dropout(self.down(inner), drop, self.training))  # type: ignore[no-any-return]
 
     def attend(self, flat: Tensor, bias: Tensor) -> Tensor:
-        """Multi-head attention without its output projection: (b * t, d) → (b * t, d)."""
-        heads, width = self.shape.heads, self.shape.width // self.shape.heads
+        """Multi-head attention without its output projection: (b * t, d) → (b * t, heads * width of a head)."""
+        heads, width = self.shape.heads, self.shape.width_of_head
         qkv = self.qkv(flat).view(bias.shape[0], bias.shape[3], 3, heads, width).permute(2, 0, 3, 1, 4)
         scores = (qkv[0] * (1 / math.sqrt(width))) @ qkv[1].transpose(-1, -2) + bias
         shares = dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
         mixed: Tensor = shares.to(qkv.dtype) @ qkv[2]
-        return mixed.transpose(1, 2).reshape(flat.shape)
+        return mixed.transpose(1, 2).reshape(flat.shape[0], heads * width)
 
 
 class Encoder(nn.Module):

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._module import ModuleEncoder
+from tunewright.backbones._static import TokenMean
 
-Worded = TypeVar("Worded", bound=Encoder | ModuleEncoder)
-"""An encoder whose word table is ``words``."""
+WORDED = Encoder | ModuleEncoder | TokenMean
+"""Encoders whose word table is ``words``."""
+Worded = TypeVar("Worded", bound=WORDED)
 
 
 class NarrowWords(nn.Module):

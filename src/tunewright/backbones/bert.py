@@ -48,11 +48,24 @@ def shape_of(config: Mapping[str, Any], position_offset: int = 0) -> Shape:
         dropout=config.get("hidden_dropout_prob", 0.1),
         attention_dropout=config.get("attention_probs_dropout_prob", 0.1),
         activation=config.get("hidden_act", "gelu"),
+        head_width=config.get("head_width", 0),
     )
+
+
+def resized(config: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """The config of an encoder that was made smaller."""
+    return dict(config) | {
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.inner,
+        **({"head_width": shape.head_width} if shape.head_width else {}),
+    }
 
 
 class BertBackbone:
     """BERT-like folders of Hugging Face; positions must be absolute."""
+
+    resized = staticmethod(resized)
 
     @staticmethod
     def recognises(folder: Path) -> bool:

@@ -45,6 +45,7 @@ def _shape(config: Mapping[str, Any]) -> Shape:
         dropout=config.get("dropout", 0.1),
         attention_dropout=config.get("attention_dropout", 0.1),
         activation=config.get("activation", "gelu"),
+        head_width=config.get("head_width", 0),
     )
 
 
@@ -63,6 +64,12 @@ class DistilbertBackbone:
     def encoder(config: Mapping[str, Any]) -> nn.Module:
         """An encoder of these measures, whose tensors are still to be put in."""
         return Encoder(_shape(config))
+
+    @staticmethod
+    def resized(config: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+        """The config of an encoder that was made smaller."""
+        own = {"n_layers": shape.layers, "n_heads": shape.heads, "hidden_dim": shape.inner}
+        return dict(config) | own | ({"head_width": shape.head_width} if shape.head_width else {})
 
     @staticmethod
     def tensors(own: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

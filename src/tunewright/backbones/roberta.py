@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone, load_text, read_json
-from tunewright.backbones.bert import NAMES, shape_of
+from tunewright.backbones.bert import NAMES, resized, shape_of
 from tunewright.core.sections import Fit
 
 
@@ -20,6 +20,8 @@ def _offset(config: Mapping[str, Any]) -> int:
 
 class RobertaBackbone:
     """RoBERTa, XLM-R and CamemBERT folders of Hugging Face."""
+
+    resized = staticmethod(resized)
 
     @staticmethod
     def recognises(folder: Path) -> bool:

@@ -144,15 +144,26 @@ def compress(
         str | None, typer.Argument(help="Held-out rows that judge; without labels, only flips are judged.")
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", help="Steps, with commas: int8, fp16, vocabulary; such as vocabulary,int8.")
-    ] = "int8",
+        str | None,
+        typer.Option(
+            "--to",
+            help="Steps, with commas: int8, fp16, vocabulary, prune, distill; default: int8, or what reaches --target.",
+        ),
+    ] = None,
     test: Annotated[str | None, typer.Option("--test", help="The same as ROWS.")] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", help='Must be reached, such as "size_mb<=30"; repeat for several.')
     ] = None,
     train: Annotated[
-        str | None, typer.Option("--train", help="vocabulary: rows whose tokens stay; default: half of ROWS.")
+        str | None,
+        typer.Option("--train", help="prune, distill: rows to learn from; vocabulary: whose tokens stay."),
     ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option("--unlabelled", help="The same without labels; the bundle's answers are learnt.")
+    ] = None,
+    student: Annotated[
+        str, typer.Option("--student", help="distill: static, layers=3, a backbone's name, or a folder.")
+    ] = "",
     label: OwnLabel = None,
     task: TaskFile = None,
     set_: Set = None,
@@ -174,6 +185,7 @@ def compress(
         raise TunewrightError("compress is judged on one file of rows", "name it: tunewright compress BUNDLE ROWS")
     said = settings_of({}, set_, separator, no_header, columns, drop_empty)
     named: dict[str, Any] = {"targets": target or (), "train": train, "label": label, "task": task, "settings": said}
+    named |= {"unlabelled": unlabelled, "student": student}
     try:
         with console.progress(quiet=quiet) as listener:
             done = pipeline.compress(bundle, rows or test, to=to, out=out, listener=listener, **named)

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -19,6 +19,9 @@ from safetensors.numpy import load_file, save_file
 from tunewright.core.bundle import Manifest, Part, read_manifest, verify, write_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
+
+if TYPE_CHECKING:
+    from tunewright.compress._lessons import Lessons
 
 OUTSIDE = 1024
 """Bytes from which on a tensor stands in ``weights/`` and not in its graph."""
@@ -32,15 +35,19 @@ class Copy:
 
     columns : one list of texts per input column, for steps that read texts
     notes : what a step left as it was, or what it counted
+    lessons : rows for steps that learn
     """
 
     folder: Path
     manifest: Manifest
     columns: Sequence[Sequence[Any]] = ()
     notes: list[str] = field(default_factory=list)
+    lessons: Lessons | None = None
 
     @classmethod
-    def of(cls, bundle: Path, folder: Path, columns: Sequence[Sequence[Any]] = ()) -> Copy:
+    def of(
+        cls, bundle: Path, folder: Path, columns: Sequence[Sequence[Any]] = (), lessons: Lessons | None = None
+    ) -> Copy:
         """Copy a bundle, after every file of it was compared with its digest.
 
         Raises
@@ -58,16 +65,26 @@ class Copy:
                 'compress the bundle that it was made from; several steps go together: --to "vocabulary,int8"',
             )
         shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns(*TOLD))
-        return cls(folder, manifest, columns)
+        return cls(folder, manifest, columns, lessons=lessons)
 
     def again(self, folder: Path) -> Copy:
         """A copy of the copy, without its notes."""
         shutil.copytree(self.folder, folder)
-        return Copy(folder, self.manifest, self.columns)
+        return Copy(folder, self.manifest, self.columns, lessons=self.lessons)
 
     def graph(self, part: str) -> onnx.ModelProto:
         """A part's graph, its tensors inside."""
         return onnx.load(self.folder / self.manifest.parts[part].file)
+
+    def tensors(self, part: str) -> dict[str, Array]:
+        """A part's tensors, those that stand in its graph too."""
+        return {one.name: numpy_helper.to_array(one) for one in self.graph(part).graph.initializer}
+
+    def beside(self, part: str) -> dict[str, Array]:
+        """The tensors in the files beside a part's graph."""
+        return {
+            name: one for data in self.manifest.parts[part].data for name, one in load_file(self.folder / data).items()
+        }
 
     def put(self, part: str, model: onnx.ModelProto, *, unread: bool = False) -> None:
         """Write a part's graph anew, its larger tensors beside it; files that no part needs any more go.
@@ -78,8 +95,8 @@ class Copy:
         tensors = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
         outside = {name: one for name, one in tensors.items() if one.nbytes >= OUTSIDE}
         if unread:  # the file has the whole network, small tensors and those that were folded into the graph too
-            beside = {name: one for data in old.data for name, one in load_file(self.folder / data).items()}
-            outside |= {name: tensors.get(name, one) for name, one in beside.items()}
+            # and no constant of the graph, which is no tensor of the network
+            outside = {name: tensors.get(name, one) for name, one in self.beside(part).items()} or outside
         data = self._stored(part, outside) if outside else ""
         if data:
             _point_at(model.graph, self.folder / data, data)

@@ -76,12 +76,12 @@ def run(copy: Copy, setting: str) -> None:
         if any(one.data_type == onnx.TensorProto.FLOAT16 for one in model.graph.initializer):
             raise TunewrightError("int8 stands after fp16", 'put it first: --to "int8,fp16"')
         tables = tables_as_int8(model) if how.tables else 0
-        matrices = _matrices(model)
-        if matrices:
+        found = matrices(model)
+        if found:
             model = quantised(model, how)
-        if tables or matrices:
+        if tables or found:
             changed += 1
-            copy.notes += [f"{part}: {matrices} matrices and {tables} tables in int8", *_kept(part, model)]
+            copy.notes += [f"{part}: {found} matrices and {tables} tables in int8", *left_in_fp32(part, model)]
             copy.put(part, model)
     if not changed:
         raise TunewrightError("nothing in this bundle can be quantised to int8", "try --to fp16")
@@ -135,7 +135,7 @@ def _scaled(graph: onnx.GraphProto, node: onnx.NodeProto, rows: str, scale: str)
     placed(graph, node, [cast(f"{out}.int8", f"{out}.float"), taken, product])
 
 
-def _matrices(model: onnx.ModelProto) -> int:
+def matrices(model: onnx.ModelProto) -> int:
     """Products with a constant matrix at the right; how many there are, each Gemm a product and a sum from now on.
 
     The tool would turn matrices round in place, which is wrong for one that several nodes read.
@@ -171,7 +171,7 @@ def _as_product(graph: onnx.GraphProto, node: onnx.NodeProto, matrix: Array) -> 
     graph.node.remove(node)
 
 
-def _kept(part: str, model: onnx.ModelProto) -> list[str]:
+def left_in_fp32(part: str, model: onnx.ModelProto) -> list[str]:
     """What stays as it was: the operators that still read float32 weights, with their size."""
     found = list(in_float32(model.graph))
     counts, size = Counter(name for name, _ in found), sum(size for _, size in found)

@@ -190,3 +190,10 @@ class Compress(Section):
     flips: float = Field(0.02, ge=0.0, le=1.0, description="Largest share of rows that are answered otherwise.")
     recall_lost: float = Field(1.0, ge=0.0, le=1.0, description="Largest loss of recall of any class; 1 = any.")
     score_shift: float = Field(1.0, ge=0.0, le=1.0, description="Largest mean change of scores; 1 = any.")
+    minutes: float = Field(10.0, gt=0.0, description="Time for each training of `prune` and `distill`, in minutes.")
+    epochs: int = Field(0, ge=0, description="Passes over the rows in such a training; 0: the step's own.")
+    learning_rate: float = Field(0.0, ge=0.0, description="Peak step size of it; 0: the step's own.")
+    temperature: float = Field(2.0, ge=1.0, le=20.0, description="What the teacher's logits are divided by.")
+    importance: Literal["taylor", "magnitude"] = Field(
+        "taylor", description="What `prune` keeps: what moves the loss on training rows, or what has large weights."
+    )

@@ -38,7 +38,7 @@ class PrefixedLayer(Layer):
 
     def attend(self, flat: Tensor, bias: Tensor) -> Tensor:
         """As ``Layer``'s; the prefix has no positions and no mask."""
-        rows, heads, width = bias.shape[0], self.shape.heads, self.shape.width // self.shape.heads
+        rows, heads, width = bias.shape[0], self.shape.heads, self.shape.width_of_head
         qkv = self.qkv(flat).view(rows, bias.shape[3], 3, heads, width).permute(2, 0, 3, 1, 4)
         keys, values = (
             torch.cat([prefix.to(qkv.dtype).expand(rows, -1, -1, -1), of_tokens], 2)
@@ -48,7 +48,7 @@ class PrefixedLayer(Layer):
         scores = (qkv[0] * (1 / math.sqrt(width))) @ keys.transpose(-1, -2) + seen
         shares = dropout(scores.softmax(-1), self.shape.attention_dropout, self.training)
         mixed: Tensor = shares.to(qkv.dtype) @ values
-        return mixed.transpose(1, 2).reshape(flat.shape)
+        return mixed.transpose(1, 2).reshape(flat.shape[0], heads * width)
 
 
 def rebuilt(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:

@@ -66,12 +66,14 @@ class Scale:
     rows : those that judge; targets may lack their labels
     before : target → logits of the bundle that is compressed
     gates : those of the task that are looked at
+    origin : digest of the bundle that is compressed
     """
 
     task: Task
     rows: Rows
     before: Mapping[str, Any]
     gates: Mapping[str, str]
+    origin: str
 
     def attempt(self, folder: Path, step: str, setting: str, threads: int = 0) -> Attempt:
         """Load a bundle and measure it."""

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tunewright.core import plugins
-from tunewright.core.errors import GateMissed, TunewrightError
+from tunewright.core.errors import GateMissed, TunewrightError, nearest
 from tunewright.core.run import Listener
 from tunewright.data.rows import Rows
 from tunewright.pipeline.asked import Asked
@@ -37,7 +35,7 @@ class NotCompressed(GateMissed):
 
 
 def steps_of(to: str | Sequence[str]) -> list[str]:
-    """Names of steps, from a text with commas or a list.
+    """Steps, from a text with commas or a list: names, or ``NAME=SETTING`` where one setting alone is to be tried.
 
     Raises
     ------
@@ -47,11 +45,27 @@ def steps_of(to: str | Sequence[str]) -> list[str]:
     steps = [one.strip() for one in (to.split(",") if isinstance(to, str) else to) if one.strip()]
     if not steps:
         raise TunewrightError("--to names no step", f"use one of: {', '.join(plugins.names('compress'))}")
-    for step in steps:
-        plugins.load("compress", step)
-        if steps.count(step) > 1:
-            raise TunewrightError(f"--to names {step} twice", "name each step once")
+    named = [name_of(one) for one in steps]
+    for name, step in zip(named, steps, strict=True):
+        plugin, only = plugins.load("compress", name), step.partition("=")[2]
+        if only and not hasattr(plugin, "settings") and only not in plugin.SETTINGS:
+            raise TunewrightError(f"{name} has no setting {only!r}", nearest(only, plugin.SETTINGS))
+        if named.count(name) > 1:
+            raise TunewrightError(f"--to names {name} twice", "name each step once")
     return steps
+
+
+def name_of(step: str) -> str:
+    """The name in ``NAME`` or ``NAME=SETTING``."""
+    return step.partition("=")[0].strip()
+
+
+def _settings(plugin: Any, step: str, state: Copy) -> Sequence[str]:
+    """The settings that are tried of a step, in their order."""
+    if only := step.partition("=")[2].strip():
+        return (only,)
+    of_copy: Sequence[str] = plugin.settings(state) if hasattr(plugin, "settings") else plugin.SETTINGS
+    return of_copy
 
 
 def target_of(text: str) -> tuple[str, str, float]:
@@ -69,33 +83,22 @@ def target_of(text: str) -> tuple[str, str, float]:
 
 @dataclass
 class Work:
-    """Steps under way: what was tried, and what was said."""
+    """Steps under way: what was tried, and what was said.
+
+    refused : the last copy that did not pass, and what was measured of it
+    """
 
     asked: Asked
     listener: Listener
     wanted: list[tuple[str, str, float]]
     tried: list[Attempt] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    refused: tuple[Copy, Attempt] | None = None
+    _count: int = 0
 
     def say(self, text: str) -> None:
         self.said.append(text)
         self.listener({"event": "compress", "seconds": 0.0, "say": text})
-
-    def divided(self, rows: Rows, trained: Rows | None, steps: Sequence[str]) -> tuple[Rows, list[list[Any]]]:
-        """The rows that judge, and the texts that a step may read, which are never the same rows."""
-        if not rows.targets:
-            self.say("the rows have no labels: only flips and the shift of scores are judged, not accuracy")
-        if not any(getattr(plugins.load("compress", step), "READS_TEXTS", False) for step in steps):
-            return rows, []
-        if trained is None:
-            order = np.random.default_rng(self.asked.task.seed).permutation(len(rows))
-            half = len(rows) // 2
-            if not half:
-                raise TunewrightError("vocabulary reads texts, and there is one row", "give more rows, or --train")
-            trained, rows = rows.take(np.sort(order[:half])), rows.take(np.sort(order[half:]))
-            self.say(f"tokens of {len(trained):,} of the rows stay; the other {len(rows):,} judge")
-        columns = [list(trained.inputs[name]) for name in self.asked.task.inputs]
-        return rows, columns
 
     def gates(self, loaded: Any, rows: Rows, logits: Any) -> dict[str, str]:
         """The gates that are looked at: of the bundle's own, those that something measures on these rows."""
@@ -114,30 +117,35 @@ class Work:
             self.say(f"gates that are not looked at, since nothing measures them here: {', '.join(sorted(silent))}")
         return {gate: limit for gate, limit in gates.items() if gate not in silent}
 
-    def step(self, name: str, state: Copy, scale: Scale, origin: str, *, at_end: bool) -> tuple[Copy, Attempt]:
-        """Try the settings of a step in their order; the first that passes.
+    def step(self, steps: Sequence[str], state: Copy, scale: Scale, *, at_end: bool) -> tuple[Copy, Attempt]:
+        """Try the settings of the last of ``steps``, on what those before it left; the first that passes.
 
         Raises
         ------
         NotCompressed
             None does.
         """
+        name, chain, tried = name_of(steps[-1]), ",".join(map(name_of, steps)), list[Attempt]()
         plugin = plugins.load("compress", name)
-        for number, setting in enumerate(plugin.SETTINGS):
-            copy = state.again(state.folder.with_name(f"{name}-{number}"))
+        for setting in _settings(plugin, steps[-1], state):
+            self._count += 1
+            copy = state.again(state.folder.with_name(f"{name}-{self._count}"))
             plugin.run(copy, setting)
-            copy.sealed(name, setting, origin)
-            found = scale.attempt(copy.folder, name, setting, self.asked.task.fit.threads)
+            copy.sealed(name, setting, scale.origin)
+            found = scale.attempt(copy.folder, chain, setting, self.asked.task.fit.threads)
             missed = (*found.missed, *(self._unreached(found) if at_end else ()))
             found = replace(found, missed=missed, notes=tuple(copy.notes))
-            self.tried.append(self.told(found, "kept" if not missed else "; ".join(missed)))
-            self.say(f"{name}, {setting}: {self.tried[-1].figures['outcome']}")
+            tried.append(self.told(found, "kept" if not missed else "; ".join(missed)))
+            self.tried.append(tried[-1])
+            self.say(f"{chain}, {setting}: {tried[-1].figures['outcome']}")
             if not missed:
                 for note in copy.notes:
                     self.say(note)
-                return copy, self.tried[-1]
-            shutil.rmtree(copy.folder)
-        raise self._refusal(name)
+                return copy, tried[-1]
+            if self.refused is not None:
+                shutil.rmtree(self.refused[0].folder)
+            self.refused = copy, tried[-1]
+        raise self._refusal(chain, tried)
 
     def told(self, found: Attempt, outcome: str) -> Attempt:
         figures = {key: found.figures.get(key) for key in COLUMNS}
@@ -151,13 +159,12 @@ class Work:
             if not signs[sign](found.figures[name], limit)
         ]
 
-    def _refusal(self, name: str) -> NotCompressed:
-        own = [one for one in self.tried if one.figures["step"] == name]
-        problems = "; ".join(f"{one.figures['setting']}: {one.figures['outcome']}" for one in own)
-        only_target = any(all(said.startswith("target ") for said in one.missed) for one in own)
+    def _refusal(self, chain: str, tried: Sequence[Attempt]) -> NotCompressed:
+        problems = "; ".join(f"{one.figures['setting']}: {one.figures['outcome']}" for one in tried)
+        only_target = any(all(said.startswith("target ") for said in one.missed) for one in tried)
         remedy = (
             "add a step, such as --to vocabulary,int8, or set a target that it reaches"
             if only_target
             else "keep the bundle as it is, or allow more: --set compress.flips=0.03"
         )
-        return NotCompressed(f"no setting of {name} passes: {problems}", remedy, table(self.tried))
+        return NotCompressed(f"no setting of {chain} passes: {problems}", remedy, table(self.tried))

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tunewright.backbones._catalogue import Found
-from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone
-from tunewright.backbones._module import ModuleEncoder
-from tunewright.backbones._vocabulary import narrowed, widened
+from tunewright.backbones._vocabulary import WORDED, narrowed, widened
 from tunewright.core import plugins
 from tunewright.core.run import Run
 from tunewright.core.sections import Target
@@ -145,7 +143,7 @@ class Context:
     def copy_of_encoder(self) -> nn.Module:
         """The encoder to be trained; of a text encoder's word table only what the rows at hand need."""
         encoder = self.backbone.encoder
-        if not isinstance(encoder, Encoder | ModuleEncoder) or not isinstance(encoder.words, nn.Embedding):
+        if not isinstance(encoder, WORDED) or not isinstance(encoder.words, nn.Embedding):
             return copy.deepcopy(encoder)
         ids = [part.windows.data["input_ids"] for part in (self.train, self.validation)]
         used = np.unique(np.concatenate([one.values for one in ids if isinstance(one, Ragged)]))
@@ -155,7 +153,7 @@ class Context:
     def whole(self, encoder: nn.Module) -> nn.Module:
         """A trained copy as it ships: with every token of the backbone."""
         whole = self.backbone.encoder
-        if isinstance(encoder, Encoder | ModuleEncoder) and isinstance(whole, Encoder | ModuleEncoder):
+        if isinstance(encoder, WORDED) and isinstance(whole, WORDED):
             return widened(encoder, whole)
         return encoder
 

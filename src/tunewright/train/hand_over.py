@@ -79,6 +79,11 @@ def to_hf(bundle: Path, out: Path) -> Path:
     if not hasattr(family, "tensors") or any(set(head) != linear for head in heads.values()):
         raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
     config = manifest.backbone["config"]
+    if config.get("head_width"):
+        raise TunewrightError(
+            f"{bundle}: heads of its attention were pruned, which a model of transformers has no place for",
+            "use --to onnx",
+        )
     own = tensors_of(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
     theirs = family.tensors(own, config)
     if sum(one.numel() for one in own.values()) != sum(one.numel() for one in theirs.values()):

@@ -19,6 +19,8 @@ from tunewright.heads._pooled import PooledLinear
 from tunewright.modalities.text import Text
 from tunewright.runtime.redrawn import drawn_like, reads
 
+TRAINABLE = frozenset({"vocabulary", "prune", "distill"})
+"""Steps of compression after which the weights are those of a network that can be trained."""
 LINEAR = "pooled.linear."
 """Where a pooled head has its weight and bias."""
 REMEDY = "use --method occlusion, lime or shap, which ask the graphs"
@@ -54,7 +56,7 @@ def rebuild(folder: Path, seed: int | None = None) -> Rebuilt:
         read = ", ".join(sorted(set(manifest.inputs.values())))
         raise TunewrightError(f"{folder}: gradients are those of a text encoder, and this bundle reads {read}", REMEDY)
     done = [one["step"] for one in manifest.method.get("compressed", ())]
-    if set(done) - {"vocabulary"}:
+    if set(done) - TRAINABLE:
         raise TunewrightError(f"{folder}: the bundle is compressed ({', '.join(done)}), so it has no gradients", REMEDY)
     names = ["encoder.text", *(f"head.{one['name']}" for one in manifest.targets)]
     files = [path for name in names for path in manifest.parts[name].data]
