@@ -21,12 +21,13 @@ from tunewright.runtime.explain import MOST, Explanation, explain
 from tunewright.runtime.explainer import Explainer
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
+from tunewright.runtime.lanes import side_by_side
 from tunewright.runtime.review import Rules
 from tunewright.runtime.scope import Scope
 from tunewright.runtime.threads import available
 
-COST_BUDGET = 1024
-"""Cost of one batch once padded. Measured on MiniLM: larger ones leave the second-level cache and gain nothing."""
+COST_BUDGET = 512
+"""Cost of one batch once padded. Measured on MiniLM, fp32 and int8: 256 to 1,024 tokens differ by 2 % at the most."""
 
 
 class Predictor:
@@ -237,13 +238,18 @@ class Predictor:
         heads : names of parts that take an encoder's states and mask
         batches : indices of the windows that run together; default: of like length, under the cost budget
         """
-        encoder = self._graphs[f"encoder.{next(iter(self.manifest.modalities))}"]
-        out: dict[str, list[Any]] = {name: [None] * len(windows) for name in heads}
-        for index in by_cost(windows.cost, COST_BUDGET) if batches is None else batches:
+        plan = list(by_cost(windows.cost, COST_BUDGET) if batches is None else batches)
+        names = [f"encoder.{next(iter(self.manifest.modalities))}", *heads]
+        lanes = self._graphs[names[0]].threads if len(plan) > 1 else 1
+        encoder, *own = [self._graphs[name] if lanes == 1 else self._graphs[name].lane for name in names]
+
+        def computed(index: Array) -> tuple[list[Array], Array]:
             encoded = encoder(self.modality.batch(windows, index))
-            lengths = encoded["mask"].sum(1).astype(np.int64)
-            for name in heads:
-                values = self._graphs[name](encoded)["logits"]
+            return [head(encoded)["logits"] for head in own], encoded["mask"].sum(1).astype(np.int64)
+
+        out: dict[str, list[Any]] = {name: [None] * len(windows) for name in heads}
+        for index, (found, lengths) in zip(plan, side_by_side(computed, plan, lanes), strict=True):
+            for name, values in zip(heads, found, strict=True):
                 per_step = values.ndim == 3
                 for at, window in enumerate(index.tolist()):
                     out[name][window] = values[at, : lengths[at]] if per_step else values[at]
