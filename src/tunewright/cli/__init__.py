@@ -22,7 +22,17 @@ app = typer.Typer(
 
 VERBS = (
     *(learn.check, learn.fit, learn.pretrain, learn.tune),
-    *(use.show, judge.evaluate, judge.audit, judge.compare, judge.explain, use.predict, use.compress, use.serve),
+    *(
+        use.show,
+        judge.evaluate,
+        judge.audit,
+        judge.compare,
+        judge.explain,
+        use.predict,
+        use.compress,
+        use.speed,
+        use.serve,
+    ),
     *(about.models, about.card, use.export, about.schema, about.sample),
 )
 for verb in VERBS:
