@@ -312,10 +312,11 @@ import tunewright
 predictor = tunewright.load(sys.argv[1])
 assert predictor.predict(["where is my order", ""], top=2)[0].label
 predictor.embed(["a"])
+assert "tunewright.runtime.explain" not in sys.modules
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 FORBIDDEN = {"torch", "transformers", "sklearn", "scipy", "onnx", "onnxscript", "safetensors"}
-NOT_NEEDED = {"pydantic", "polars", "pandas", "typer", "rich", "fastapi", "huggingface_hub"}
+NOT_NEEDED = {"difflib", "pydantic", "polars", "pandas", "typer", "rich", "fastapi", "huggingface_hub"}
 
 
 def test_predicting_imports_no_training_library(bundle: Path) -> None:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.batches import by_cost
-from tunewright.runtime.explain import MOST, Explanation, explain
-from tunewright.runtime.explainer import Explainer
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.lanes import side_by_side
 from tunewright.runtime.review import Rules
 from tunewright.runtime.scope import Scope
 from tunewright.runtime.threads import available
+
+if TYPE_CHECKING:
+    from tunewright.runtime.explain import Explanation
+    from tunewright.runtime.explainer import Explainer
 
 COST_BUDGET = 512
 """Cost of one batch once padded. Measured on MiniLM, fp32 and int8: 256 to 1,024 tokens differ by 2 % at the most."""
@@ -137,12 +139,19 @@ class Predictor:
         *,
         target: str | None = None,
         label: str | None = None,
-        most: int = MOST,
+        most: int | None = None,
         seed: int = 0,
         characters: int | None = None,
     ) -> list[Explanation]:
         """What each piece of a text speaks for the predicted label, or a named one; see ``explain.explain``."""
-        options: dict[str, Any] = {"target": target, "label": label, "most": most, "seed": seed}
+        from tunewright.runtime.explain import MOST, explain  # a cold start that only predicts does without it
+
+        options: dict[str, Any] = {
+            "target": target,
+            "label": label,
+            "most": MOST if most is None else most,
+            "seed": seed,
+        }
         return explain(self, inputs, method, **options, characters=characters)
 
     def answers(
