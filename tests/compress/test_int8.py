@@ -43,7 +43,7 @@ def test_per_channel_has_a_scale_per_column_and_seven_bits_are_half_as_many(make
     seven = tensors(make("int8", "per channel, 7 bits", name="c"))
     unsigned = tensors(make("int8", "per channel, unsigned", name="d"))
     matrices = [name for name in one if name.endswith("_quantized")]
-    assert len(matrices) == 8  # four in each of two layers
+    assert len(matrices) == 12  # six in each of two layers
     for name in matrices:
         stem = name.removesuffix("_quantized")
         assert one[f"{stem}_scale"].size == 1

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tunewright.core.bundle import read_manifest
-from tunewright.runtime.graphs import Graph
+from tunewright.runtime import processor
+from tunewright.runtime.graphs import EXACT, Graph, options_of
+from tunewright.runtime.peak import FORMS, product
 
 
 @pytest.fixture
@@ -48,3 +51,38 @@ def test_several_threads_get_their_own_answers(encoder: Graph) -> None:
     alone = [look_up(word) for word in words]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(look_up, words)) == alone
+
+
+def test_a_lane_is_the_same_graph_with_one_thread(bundle: Path, encoder: Graph) -> None:
+    wide = Graph(bundle / read_manifest(bundle).parts["encoder.text"].file, threads=2)
+    assert encoder.lane is encoder
+    assert wide.lane is wide.lane
+    assert wide.lane.threads == 1
+    ids = np.array([[2, 5, 3], [2, 3, 0]])
+    arrays = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
+    assert np.allclose(wide(arrays)["states"], wide.lane(arrays)["states"], atol=1e-6)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, folder: Path, flags: str) -> None:
+    """Let the processor say that it has these features alone."""
+    file = folder / "cpuinfo"
+    file.write_text(f"model name : x\nflags : {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(processor, "CPUINFO", file)
+
+
+def test_without_vnni_products_of_whole_numbers_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, tmp_path, "avx2")
+    options = options_of(1)
+    assert options.get_session_config_entry(EXACT) == "1"
+    rng = np.random.default_rng(0)
+    left, matrix = rng.integers(200, 256, (1024, 64)), rng.integers(100, 128, (64, 32))  # sums of two leave 16 bits
+    content = product(FORMS["int8"], matrix.astype(np.int8))
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    assert np.array_equal(session.run(None, {"left": left.astype(np.uint8)})[0], left @ matrix)
+
+
+@pytest.mark.parametrize("flags", ["avx2 avx_vnni", "avx512_vnni", "amx_int8"])
+def test_with_vnni_nothing_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
+    without(monkeypatch, tmp_path, flags)
+    with pytest.raises(RuntimeError):  # the entry was never made
+        options_of(1).get_session_config_entry(EXACT)

@@ -219,6 +219,16 @@ def test_eight_threads_at_once_get_the_answers_of_one(predictor: Predictor, text
             assert found == pytest.approx(expected, abs=1e-6)
 
 
+def test_any_number_of_threads_gives_the_answers_of_one(
+    bundle: Path, predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunewright.runtime.predictor.COST_BUDGET", 16)  # many batches, so that there are lanes
+    wide = Predictor.load(bundle, threads=3)
+    one, three = (next(iter(each.logits(texts).values())) for each in (predictor, wide))
+    assert np.allclose(one, three, atol=1e-5)
+    assert np.allclose(next(iter(wide.logits(texts[:1]).values())), one[:1], atol=1e-5)
+
+
 def test_a_stream_is_answered_chunk_by_chunk(predictor: Predictor, texts: list[str]) -> None:
     asked: list[int] = []
 
@@ -302,10 +312,11 @@ import tunewright
 predictor = tunewright.load(sys.argv[1])
 assert predictor.predict(["where is my order", ""], top=2)[0].label
 predictor.embed(["a"])
+assert "tunewright.runtime.explain" not in sys.modules
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 FORBIDDEN = {"torch", "transformers", "sklearn", "scipy", "onnx", "onnxscript", "safetensors"}
-NOT_NEEDED = {"pydantic", "polars", "pandas", "typer", "rich", "fastapi", "huggingface_hub"}
+NOT_NEEDED = {"difflib", "pydantic", "polars", "pandas", "typer", "rich", "fastapi", "huggingface_hub"}
 
 
 def test_predicting_imports_no_training_library(bundle: Path) -> None:

@@ -30,6 +30,7 @@ VERBS = (
         judge.explain,
         use.predict,
         use.compress,
+        use.speed,
         use.serve,
         use.key,
     ),

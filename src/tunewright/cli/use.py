@@ -67,6 +67,25 @@ def predict(
         console.write(answered, out, force=force)
 
 
+def speed(
+    bundle: Folder,
+    rows: Annotated[
+        str | None, typer.Argument(help="Rows to measure with; default: the sample rows of the program.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", help="Threads of one call; 0 = what the container's quota allows.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Measure how fast a bundle answers here, its cold start, and its share of what the machine can do.
+
+    Example:  tunewright speed intents/ --threads 2
+    """
+    from tunewright import console, pipeline
+
+    console.speed(pipeline.speed(bundle, rows, threads=threads), json=json)
+
+
 def serve(
     bundles: Annotated[list[Path] | None, typer.Argument(help="One or several bundles.")] = None,
     parent: Annotated[

@@ -22,6 +22,7 @@ import onnx
 from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from tunewright.compress._attention import token_major
 from tunewright.compress._copy import Copy
 from tunewright.compress._graph import added, cast, in_float32, is_lookup, placed, readers, removed, weights
 from tunewright.core.errors import TunewrightError
@@ -75,6 +76,7 @@ def run(copy: Copy, setting: str) -> None:
             continue
         if any(one.data_type == onnx.TensorProto.FLOAT16 for one in model.graph.initializer):
             raise TunewrightError("int8 stands after fp16", 'put it first: --to "int8,fp16"')
+        model, _ = token_major(model)
         tables = tables_as_int8(model) if how.tables else 0
         found = matrices(model)
         if found:
@@ -100,6 +102,8 @@ def quantised(model: onnx.ModelProto, how: How) -> onnx.ModelProto:
             per_channel=how.channels,
             reduce_range=how.reduced,
             weight_type=QuantType.QInt8 if how.signed else QuantType.QUInt8,
+            # Behind operators of ONNX Runtime's own, types cannot be worked out.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
         done = onnx.load(path)
     del done.metadata_props[:]

@@ -2,6 +2,7 @@
 
 from tunewright.console.bars import progress
 from tunewright.console.files import source, write
+from tunewright.console.speeds import speed
 from tunewright.console.style import print_json
 from tunewright.console.told import (
     audited,
@@ -27,6 +28,7 @@ __all__ = [
     "progress",
     "record",
     "source",
+    "speed",
     "tried",
     "write",
 ]

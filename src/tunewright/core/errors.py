@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -67,5 +66,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     'use one of: label, text'
     """
     names = sorted(known)
+    import difflib  # only what goes wrong needs it, and every cold start would pay for it
+
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(names) or '(there is none)'}"

@@ -15,6 +15,9 @@ from tunewright.core.types import Array, Ragged, Windows
 from tunewright.modalities._pii import masked
 from tunewright.modalities._strings import encodable, half_pair, no_text
 
+FEW = 4
+"""Texts up to which the tokenizer's threads take longer to wake than to work."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -135,7 +138,10 @@ class Text:
 
     def _encode(self, texts: Sequence[Any]) -> list[Any]:
         try:
-            return self.tokenizer.encode_batch([self.prefix + text for text in texts], add_special_tokens=False)
+            prefixed = [self.prefix + text for text in texts]
+            if len(prefixed) <= FEW:
+                return [self.tokenizer.encode(text, add_special_tokens=False) for text in prefixed]
+            return self.tokenizer.encode_batch(prefixed, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError):
             for row, text in enumerate(texts):
                 if not isinstance(text, str):

@@ -11,6 +11,7 @@ compress   bundle, rows → a smaller one, judged, or refused      compress.py
 compare    two bundles, labelled rows → findings, a sentence     compare.py
 predict    bundle, rows → rows with answers                     use.py
 explain    bundle, text → what each word speaks for the answer   explain.py
+speed      bundle → rows per second, latency, cold start, share of the peak   speed.py
 show       bundle → what it is and how good it is               use.py
 card       bundle → its model card and evidence pack           card.py
 export     bundle → a folder for other programs                 use.py
@@ -25,6 +26,7 @@ from tunewright.pipeline.judge import evaluate
 from tunewright.pipeline.parts import check
 from tunewright.pipeline.pretrain import pretrain
 from tunewright.pipeline.release import fit
+from tunewright.pipeline.speed import speed
 from tunewright.pipeline.steps import NotCompressed
 from tunewright.pipeline.tasks import describe
 from tunewright.pipeline.tune import tune
@@ -45,5 +47,6 @@ __all__ = [
     "predict",
     "pretrain",
     "show",
+    "speed",
     "tune",
 ]

@@ -13,7 +13,8 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, write_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.folder import must_be_new, new_folder
-from tunewright.core.run import Listener, set_aside
+from tunewright.core.run import Listener
+from tunewright.core.switch import set_aside
 from tunewright.data.rows import Rows
 from tunewright.pipeline.asked import asked_of, rows_asked
 from tunewright.pipeline.attempts import Attempt, Scale, table

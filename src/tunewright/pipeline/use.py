@@ -50,13 +50,13 @@ def predict(
     data = plain_data(task_of(predictor.manifest)).model_copy(update=dict(options or {}))
     schema: dict[str, Any] = {}
     for chunk in stream(source, data, columns=list(inputs), name=name):
-        cells = {column: _values(chunk[column], modality) for column, modality in inputs.items()}
+        cells = {column: values_of(chunk[column], modality) for column, modality in inputs.items()}
         found = predictor.answers(cells, top, error=error)
         answers = columns_of(kinds, found, reviewed=predictor.rules is not None)
         yield chunk.with_columns(_added(chunk, {prefix + one: values for one, values in answers.items()}, schema))
 
 
-def _values(column: pl.Series, modality: str) -> list[Any]:
+def values_of(column: pl.Series, modality: str) -> list[Any]:
     """Cells as the training side reads them: texts are strings, and empty where there is none."""
     return as_texts(column).fill_null("").to_list() if plugins.reads(modality) == "text" else column.to_list()
 

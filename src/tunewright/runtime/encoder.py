@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tunewright.core.types import Array, Modality, Windows
 from tunewright.runtime.batches import CALL, by_cost
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.lanes import side_by_side
 
-COST_BUDGET = 1024
-"""Cost of one batch once padded. Measured on MiniLM: larger ones leave the second-level cache and gain nothing."""
+COST_BUDGET = 512
+"""Cost of one batch once padded. Measured on MiniLM, fp32 and int8: 256 to 1,024 tokens differ by 2 % at the most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +37,18 @@ class Encoder:
         """
         nothing = np.zeros(0, np.float32)
         out: dict[Graph, list[Array]] = {head: [nothing] * len(windows) for head in heads}
-        for index in by_cost(windows.cost, COST_BUDGET, CALL) if batches is None else batches:
-            encoded = self.graph(self.modality.batch(windows, index))
+        plan = list(by_cost(windows.cost, COST_BUDGET, CALL) if batches is None else batches)
+        lanes = self.graph.threads if len(plan) > 1 else 1
+        graph = self.graph if lanes == 1 else self.graph.lane
+
+        def compute(index: Array) -> None:
+            encoded = graph(self.modality.batch(windows, index))
             lengths = encoded["mask"].sum(1).astype(np.int64)
             for head, wanted in heads.items():
                 places = None if wanted is None else np.flatnonzero(wanted[index])
                 _into(out[head], head, encoded, lengths, index, places)
+
+        side_by_side(compute, plan, lanes)
         return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import onnxruntime
 
 from tunewright.core.errors import DamagedBundle
 from tunewright.core.types import Array
+from tunewright.runtime.processor import overflows
+
+EXACT = "session.x64quantprecision"
 
 onnxruntime.disable_telemetry_events()
 
@@ -32,13 +36,9 @@ class Graph:
     def __init__(
         self, path: Path, threads: int, *, spin: bool = False, tensors: Mapping[str, Array] | None = None
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-        # Plans of memory are kept per shape, and nearly every batch has a shape of its own.
-        options.enable_mem_pattern = False
+        self.threads = threads
+        self._path, self._tensors = path, tensors
+        options = options_of(threads, spin=spin)
         if tensors:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
             options.add_external_initializers(list(tensors), values)
@@ -46,10 +46,29 @@ class Graph:
         self.inputs = tuple(one.name for one in self._session.get_inputs())
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 
+    @cached_property
+    def lane(self) -> Graph:
+        """The same graph with one thread for each call, for calls from several lanes; made when it is first needed."""
+        return self if self.threads == 1 else Graph(self._path, 1, tensors=self._tensors)
+
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Run it on the arrays that it has inputs for; others are left out."""
         values = self._session.run(None, {name: arrays[name] for name in self.inputs})
         return dict(zip(self.outputs, values, strict=True))
+
+
+def options_of(threads: int, *, spin: bool = False) -> onnxruntime.SessionOptions:
+    """How a session computes: so many threads in one call, and what is the same for all graphs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    # Plans of memory are kept per shape, and nearly every batch has a shape of its own.
+    options.enable_mem_pattern = False
+    if overflows():  # then weights are taken as unsigned: exact everywhere, but at half the speed where VNNI is
+        options.add_session_config_entry(EXACT, "1")
+    return options
 
 
 def _session(path: Path, options: Any) -> Any:

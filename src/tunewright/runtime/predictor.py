@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.encoder import Encoder
-from tunewright.runtime.explain import MOST, Explanation, explain
-from tunewright.runtime.explainer import Explainer
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.parts import Parts
@@ -27,6 +25,10 @@ from tunewright.runtime.scope import Scope
 from tunewright.runtime.shelf import Shelf
 from tunewright.runtime.threads import available
 from tunewright.runtime.together import Pass, Question
+
+if TYPE_CHECKING:
+    from tunewright.runtime.explain import Explanation
+    from tunewright.runtime.explainer import Explainer
 
 
 class Predictor:
@@ -143,12 +145,19 @@ class Predictor:
         *,
         target: str | None = None,
         label: str | None = None,
-        most: int = MOST,
+        most: int | None = None,
         seed: int = 0,
         characters: int | None = None,
     ) -> list[Explanation]:
         """What each piece of a text speaks for the predicted label, or a named one; see ``explain.explain``."""
-        options: dict[str, Any] = {"target": target, "label": label, "most": most, "seed": seed}
+        from tunewright.runtime.explain import MOST, explain  # a cold start that only predicts does without it
+
+        options: dict[str, Any] = {
+            "target": target,
+            "label": label,
+            "most": MOST if most is None else most,
+            "seed": seed,
+        }
         return explain(self, inputs, method, **options, characters=characters)
 
     def answers(
