@@ -41,6 +41,8 @@ def test_everything_has_its_n(found: Speed, tiny_bundle: Path) -> None:
     assert found.bulk["low"] <= found.bulk["rows_per_s"] <= found.bulk["high"]
     assert [one["words"] for one in found.single] == list(module.WORDS)
     assert {one["requests"] for one in found.single} == {3}
+    costs = [one["cost"] for one in found.single]
+    assert all(cost >= words for cost, words in zip(costs, module.WORDS, strict=True))
     assert all(one["p99_ms_low"] is None for one in found.single)  # three requests give no interval
     assert all(0 < one["p50_ms"] <= one["p99_ms"] for one in found.single)
     assert found.cold_start == {"processes": module.STARTS, "cpu_s": 1.0, "wall_s": 2.0, "peak_mb": 90.0}

@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from tunewright import samples
 from tunewright.audit._timing import cold_start, latencies, quantile, quantile_interval
 from tunewright.audit.speed import of_length, rows_of
@@ -159,7 +161,8 @@ def _bulk(rows: int, windows: Windows, seconds: Sequence[float]) -> dict[str, An
 def _single(predictor: Predictor, rows: Sequence[Mapping[str, Any]], words: int) -> dict[str, Any]:
     texts = of_length(rows, words)
     columns = [[row[name] for row in texts] for name in predictor.manifest.inputs]
-    cost = float(median(predictor.modality.windows(columns).cost.tolist()))
+    windows = predictor.modality.windows(columns)
+    cost = float(median(np.bincount(windows.owner, weights=windows.cost).tolist()))  # a long text has several windows
     took = latencies(
         lambda row: predictor.predict([row]), texts, callers=1, requests=REQUESTS, seconds=SECONDS, clock=clock
     )
