@@ -53,14 +53,14 @@ def test_several_threads_get_their_own_answers(encoder: Graph) -> None:
         assert list(pool.map(look_up, words)) == alone
 
 
-def test_a_lane_is_the_same_graph_with_one_thread(bundle: Path, encoder: Graph) -> None:
+def test_a_single_is_the_same_graph_with_one_thread(bundle: Path, encoder: Graph) -> None:
     wide = Graph(bundle / read_manifest(bundle).parts["encoder.text"].file, threads=2)
-    assert encoder.lane is encoder
-    assert wide.lane is wide.lane
-    assert wide.lane.threads == 1
+    assert encoder.single is encoder
+    assert wide.single is wide.single
+    assert wide.single.threads == 1
     ids = np.array([[2, 5, 3], [2, 3, 0]])
     arrays = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
-    assert np.allclose(wide(arrays)["states"], wide.lane(arrays)["states"], atol=1e-6)
+    assert np.allclose(wide(arrays)["states"], wide.single(arrays)["states"], atol=1e-6)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, folder: Path, flags: str) -> None:

@@ -222,7 +222,7 @@ def test_eight_threads_at_once_get_the_answers_of_one(predictor: Predictor, text
 def test_any_number_of_threads_gives_the_answers_of_one(
     bundle: Path, predictor: Predictor, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tunewright.runtime.predictor.COST_BUDGET", 16)  # many batches, so that there are lanes
+    monkeypatch.setattr("tunewright.runtime.encoder.COST_BUDGET", 16)  # many batches, several of them at once
     wide = Predictor.load(bundle, threads=3)
     one, three = (next(iter(each.logits(texts).values())) for each in (predictor, wide))
     assert np.allclose(one, three, atol=1e-5)

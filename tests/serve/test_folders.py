@@ -22,9 +22,12 @@ from starlette.testclient import TestClient
 from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.serve import admin
+from tunewright.serve.access.access import Access
+from tunewright.serve.access.keys import Keys, hash_of, new_key
 from tunewright.serve.folders import Folders
 from tunewright.serve.http import application
 from tunewright.serve.problems import Refusal
+from tunewright.serve.run import serve
 
 Siblings = Callable[[int], list[Path]]
 TEXT = "where is my order?"
@@ -153,6 +156,33 @@ def test_the_admin_routes_ask_who_it_is(siblings: Siblings) -> None:
     assert client.delete("/admin/bundles/task-1", headers=key).status_code == 404
     assert client.delete("/admin/bundles/task-0", headers=key).status_code == 409
     assert {"/admin/reread", "/admin/bundles/{name}"} < set(json.loads(client.get("/openapi.json").text)["paths"])
+
+
+def test_a_key_that_is_named_may_change_what_is_served(siblings: Siblings) -> None:
+    folders = Folders(siblings(2))
+    ops, web = new_key(), new_key()
+    access = Access(Keys({"ops": hash_of(ops), "web": hash_of(web)}))
+    app = application(folders.registry, access=access)
+    admin.add(app, folders, admin.holders(["ops"]))
+    client = TestClient(app)
+
+    def status(key: str | None) -> int:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return client.post("/admin/reread", headers=headers).status_code
+
+    assert [status(None), status("tw_wrong"), status(web), status(ops)] == [401, 401, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        ({}, "--admin names keys, and callers need none here → pass --keys keys.txt, too"),
+        ({"processes": 2}, "--admin reaches one process, and there are several → send SIGHUP"),
+    ],
+)
+def test_an_admin_needs_a_key_and_a_single_process(siblings: Siblings, named: dict[str, int], problem: str) -> None:
+    with pytest.raises(TunewrightError, match=problem):
+        serve(siblings(1), port=0, admins=["ops"], **named)
 
 
 def test_a_switch_by_sighup_loses_no_request(siblings: Siblings) -> None:

@@ -114,6 +114,10 @@ def serve(
     processes: Annotated[
         int, typer.Option("--processes", min=1, help="Processes at the same port; SIGHUP replaces them one by one.")
     ] = 1,
+    admin: Annotated[
+        list[str] | None,
+        typer.Option("--admin", help="Name of a key that may reread and unload bundles over HTTP; repeat for several."),
+    ] = None,
 ) -> None:
     """Answer over HTTP: POST /v1/NAME/predict, a page to try it at /, docs at /docs. SIGHUP reads changed bundles.
 
@@ -124,7 +128,7 @@ def serve(
 
     limits = Limits(requests_per_second=requests_per_second, rows_per_second=rows_per_second)
     asked: dict[str, Any] = {"keys": keys, "without_keys": no_keys, "hosts": allow_host or ()}
-    run(bundles or [], host, port, limits, parent=parent, **asked, processes=processes)
+    run(bundles or [], host, port, limits, parent=parent, **asked, processes=processes, admins=admin or ())
 
 
 def key(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tunewright.core.types import Array, Modality, Windows
 from tunewright.runtime.batches import CALL, by_cost
 from tunewright.runtime.graphs import Graph
-from tunewright.runtime.lanes import side_by_side
+from tunewright.runtime.parallel import in_parallel
 
 COST_BUDGET = 512
 """Cost of one batch once padded. Measured on MiniLM, fp32 and int8: 256 to 1,024 tokens differ by 2 % at the most."""
@@ -38,8 +38,8 @@ class Encoder:
         nothing = np.zeros(0, np.float32)
         out: dict[Graph, list[Array]] = {head: [nothing] * len(windows) for head in heads}
         plan = list(by_cost(windows.cost, COST_BUDGET, CALL) if batches is None else batches)
-        lanes = self.graph.threads if len(plan) > 1 else 1
-        graph = self.graph if lanes == 1 else self.graph.lane
+        threads = self.graph.threads if len(plan) > 1 else 1
+        graph = self.graph if threads == 1 else self.graph.single
 
         def compute(index: Array) -> None:
             encoded = graph(self.modality.batch(windows, index))
@@ -48,7 +48,7 @@ class Encoder:
                 places = None if wanted is None else np.flatnonzero(wanted[index])
                 _into(out[head], head, encoded, lengths, index, places)
 
-        side_by_side(compute, plan, lanes)
+        in_parallel(compute, plan, threads)
         return out
 
 

@@ -47,8 +47,8 @@ class Graph:
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 
     @cached_property
-    def lane(self) -> Graph:
-        """The same graph with one thread for each call, for calls from several lanes; made when it is first needed."""
+    def single(self) -> Graph:
+        """The same graph with one thread for each call, for calls in parallel; made when it is first needed."""
         return self if self.threads == 1 else Graph(self._path, 1, tensors=self._tensors)
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 
 from tunewright.core.types import Array
-from tunewright.runtime.lanes import side_by_side
+from tunewright.runtime.parallel import in_parallel
 
 SIDE = 1024
 ROUNDS, EACH = 5, 4
@@ -55,7 +55,7 @@ def peak(form: str, threads: int) -> float:
     seconds = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        side_by_side(lambda _: session.run(None, arrays), range(EACH * threads), threads)
+        in_parallel(lambda _: session.run(None, arrays), range(EACH * threads), threads)
         seconds.append(time.perf_counter() - begun)
     return 2 * SIDE**3 * EACH * threads / min(seconds)
 

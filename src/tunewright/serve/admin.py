@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fastapi import FastAPI, Request
 
 from tunewright.serve.folders import Folders
-from tunewright.serve.problems import Problem
+from tunewright.serve.problems import Problem, Refusal
 
 
 def add(app: FastAPI, folders: Folders, allowed: Callable[[Request], None]) -> None:
@@ -32,3 +32,13 @@ def add(app: FastAPI, folders: Folders, allowed: Callable[[Request], None]) -> N
         allowed(request)
         folders.unload(name)
         return told()
+
+
+def holders(names: Collection[str]) -> Callable[[Request], None]:
+    """An ``allowed`` for ``add``: callers whose key has one of these names."""
+
+    def allowed(request: Request) -> None:
+        if getattr(request.state, "caller", None) not in names:
+            raise Refusal(403, "this key may not change what is served", "use one that `serve --admin` names")
+
+    return allowed

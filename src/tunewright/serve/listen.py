@@ -86,6 +86,7 @@ def listen(
     *,
     ready: Callable[[], None] | None = None,
     reread: Callable[[], None] | None = None,
+    extend: Callable[[FastAPI], None] | None = None,
 ) -> None:
     """Answer at a bound socket until SIGTERM or Ctrl-C, then finish what is under way.
 
@@ -93,9 +94,12 @@ def listen(
 
     ready : called once it listens; by default the address is printed
     reread : called on SIGHUP, beside the requests
+    extend : adds further routes to the application
     """
     limits = limits or Limits()
     app = application(predictors, limits, sink, access)
+    if extend is not None:
+        extend(app)
     start_logs(sys.stderr)
     config = uvicorn.Config(
         app,

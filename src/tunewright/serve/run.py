@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def serve(
     without_keys: bool = False,
     hosts: Sequence[str] = (),
     processes: int = 1,
+    admins: Collection[str] = (),
 ) -> None:
     """Load bundles and answer for them until SIGTERM or Ctrl-C; what is under way then is finished.
 
@@ -41,6 +42,7 @@ def serve(
     parent : a folder whose folders are bundles, too
     keys, without_keys, hosts : as for ``Access.at``; the environment may name the keys, too
     processes : that answer at the same address
+    admins : names of keys whose holders may reread and unload bundles over HTTP
 
     Raises
     ------
@@ -51,24 +53,39 @@ def serve(
     listen = _needing_extra("listen")  # before the bundles are loaded: what can be refused at once is refused at once
     limits = limits or Limits()
     told: dict[str, Any] = {"keys": keys, "hosts": tuple(hosts), "without_keys": without_keys}
-    _check_processes(processes, sink)
+    _check_processes(processes, sink, admins)
     with handed() or listen.bound(host, port) as taken:
         address = taken.getsockname()
         access = Access.at(address[0] if isinstance(address, tuple) else "", **told)
         if processes == 1:
             loaded = _needing_extra("folders").Folders(folders, parent, limits.pass_threads())
-            listen.listen(loaded.registry, taken, limits, sink, access, reread=loaded.reread)
+            extend = _admin(loaded, access, admins)
+            listen.listen(loaded.registry, taken, limits, sink, access, reread=loaded.reread, extend=extend)
         else:
             plain = told | {"keys": str(keys) if keys else None}
             _needing_extra("processes").supervise(list(folders), parent, taken, processes, asdict(limits), plain)
 
 
-def _check_processes(processes: int, sink: Sink | None) -> None:
+def _admin(folders: Any, access: Access, names: Collection[str]) -> Callable[[Any], None] | None:
+    """What adds the admin routes, where somebody is named who may use them."""
+    if not names:
+        return None
+    if access.keys is None:
+        raise TunewrightError("--admin names keys, and callers need none here", "pass --keys keys.txt, too")
+    admin = _needing_extra("admin")
+    return lambda app: admin.add(app, folders, admin.holders(names))
+
+
+def _check_processes(processes: int, sink: Sink | None, admins: Collection[str]) -> None:
     if processes < 1:
         raise TunewrightError(f"{processes} processes cannot serve", "pass --processes 1 or more")
     if processes > 1 and sink is not None:
         raise TunewrightError(
             "a sink is one object, which several processes cannot share", "serve in one process, or without the sink"
+        )
+    if processes > 1 and admins:
+        raise TunewrightError(
+            "--admin reaches one process, and there are several", "send SIGHUP, which replaces all, or --processes 1"
         )
 
 

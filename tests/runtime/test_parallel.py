@@ -1,4 +1,4 @@
-"""Lanes: every item once, results in order, the caller at work too, the first failure ends them all."""
+"""Work in parallel: every item once, results in order, the caller at work too, the first failure ends them all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from tunewright.runtime.lanes import side_by_side
+from tunewright.runtime.parallel import in_parallel
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("items", [0, 1, 2, 40])
-def test_results_stand_in_the_order_of_the_items(lanes: int, items: int) -> None:
+def test_results_stand_in_the_order_of_the_items(threads: int, items: int) -> None:
     done: list[int] = []
 
     def work(item: int) -> int:
@@ -20,25 +20,25 @@ def test_results_stand_in_the_order_of_the_items(lanes: int, items: int) -> None
         done.append(item)
         return item * item
 
-    assert side_by_side(work, range(items), lanes) == [one * one for one in range(items)]
+    assert in_parallel(work, range(items), threads) == [one * one for one in range(items)]
     assert sorted(done) == list(range(items))
 
 
-def test_as_many_lanes_as_asked_for_work_at_once_and_the_caller_is_one() -> None:
+def test_as_many_threads_as_asked_for_work_at_once_and_the_caller_is_one() -> None:
     together = threading.Barrier(3)
 
     def work(_: int) -> str:
         together.wait(timeout=60)  # passes only with three at once
         return threading.current_thread().name
 
-    names = side_by_side(work, range(3), 3)
+    names = in_parallel(work, range(3), 3)
     assert threading.current_thread().name in names
-    assert names.count("lane") == 2
+    assert names.count("parallel") == 2
 
 
-def test_one_lane_starts_no_thread() -> None:
+def test_one_thread_starts_no_thread() -> None:
     own = threading.current_thread()
-    assert side_by_side(lambda _: threading.current_thread(), [1, 2], 1) == [own, own]
+    assert in_parallel(lambda _: threading.current_thread(), [1, 2], 1) == [own, own]
 
 
 def test_a_failure_is_raised_and_no_further_work_begun() -> None:
@@ -49,5 +49,5 @@ def test_a_failure_is_raised_and_no_further_work_begun() -> None:
         raise KeyError(item)
 
     with pytest.raises(KeyError):
-        side_by_side(work, range(1000), 2)
+        in_parallel(work, range(1000), 2)
     assert len(begun) <= 2
