@@ -5,10 +5,10 @@ Compared, at 32 and at 128 rows a step, dropout and updates of the embeddings as
     grouped      Trainer, train_sampling_strategy="group_by_length", padding to the longest of a batch, fp32
     grouped16    the same with bf16 autocast
     padded       Trainer, every row padded to 128 tokens, fp32 (on a quarter of the rows: it is slow)
-How: each in a process of its own that has loaded and warmed up; a round runs one after the other on the same rows, drawn
-anew for each round; what counts is seconds per row (with one thread CPU-seconds), the ratio is taken round by round, its
-median counts. Judging and checkpoints are off on all sides. Peers live in an environment of their own, made at first
-use.
+How: each in a process of its own that has loaded and warmed up; a round runs one after the other on the same rows,
+drawn anew for each round; what counts is seconds per row (with one thread CPU-seconds), the ratio is taken round by
+round, its median counts. Judging and checkpoints are off on all sides. Peers live in an environment of their own, made
+at first use.
 Targets: grouped / tunewright ≥ 3, grouped16 / tunewright ≥ 1.5, padded / tunewright ≥ 25.
 
     python benchmarks/epoch_cost.py                expected: 15 minutes

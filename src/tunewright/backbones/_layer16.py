@@ -92,14 +92,17 @@ def forward(layer: Layer, packed: Packed, flat: Tensor, bias: Tensor) -> Tensor:
     shape, training = layer.shape, layer.training
     dropped, between = (round(share * LEVELS) if training else 0 for share in (shape.dropout, shape.attention_dropout))
     flat = flat.float()
-    mixed = _Attended.apply(flat, bias, packed, shape.heads, between, layer.qkv.weight, layer.qkv.bias)
+    of_qkv = (layer.qkv.weight, layer.qkv.bias)
+    mixed = _Attended.apply(flat, bias, packed, shape.heads, between, *of_qkv)  # type: ignore[no-untyped-call]
     flat = _joined(mixed, flat, layer.out, layer.attention_norm, dropped)
-    inner = _Activated.apply(flat, APPROXIMATE[shape.activation], layer.up.weight, layer.up.bias)
+    activation = APPROXIMATE[shape.activation]
+    inner = _Activated.apply(flat, activation, layer.up.weight, layer.up.bias)  # type: ignore[no-untyped-call]
     return _joined(inner, flat, layer.down, layer.norm, dropped)
 
 
 def _joined(inner: Tensor, flat: Tensor, linear: nn.Linear, norm: nn.LayerNorm, dropped: int) -> Tensor:
-    out: Tensor = _Joined.apply(inner, flat, linear.weight, linear.bias, norm.weight, norm.bias, norm.eps, dropped)
+    weights = (linear.weight, linear.bias, norm.weight, norm.bias)
+    out: Tensor = _Joined.apply(inner, flat, *weights, norm.eps, dropped)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -134,7 +137,7 @@ class _Attended(torch.autograd.Function):
             return packed.joined(torch.bmm(given, value)[None])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast("cpu", enabled=False):
             x, weight, query, key, value, shares, mask, given = ctx.saved_tensors
@@ -164,7 +167,7 @@ class _Activated(torch.autograd.Function):
             return functional.gelu(before, approximate=approximate)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast("cpu", enabled=False):
             x, weight, before = ctx.saved_tensors
@@ -200,7 +203,7 @@ class _Joined(torch.autograd.Function):
             return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast("cpu", enabled=False):
             inner, weight, norm_weight, norm_bias, mask, summed, mean, spread = ctx.saved_tensors
