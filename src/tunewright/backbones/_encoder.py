@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from tunewright.backbones import _layer16
 from tunewright.backbones._dropout import dropout
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -145,12 +147,23 @@ def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: 
 
     recompute : keep the states between the layers alone and compute each layer again on the way back, with the same
         draws. Source: Chen et al. 2016, Training deep nets with sublinear memory cost.
+
+    In bf16 on a processor only real tokens are computed; padding comes out as zeros.
     """
-    for layer in layers:
+    layers = list(layers)
+    if not layers or not all(type(layer) is Layer and _layer16.fits(layer, flat) for layer in layers):
+        return _run(layers, flat, bias, recompute)
+    packed = _layer16.Packed.of(bias)
+    steps = [partial(_layer16.forward, layer, packed) for layer in layers]  # type: ignore[arg-type]
+    return packed.unpack(_run(steps, packed.pack(flat), bias, recompute))
+
+
+def _run(steps: Iterable[Callable[[Tensor, Tensor], Tensor]], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:
+    for step in steps:
         if recompute and torch.is_grad_enabled():
-            flat = checkpoint(layer, flat, bias, use_reentrant=False)
+            flat = checkpoint(step, flat, bias, use_reentrant=False)
         else:
-            flat = layer(flat, bias)
+            flat = step(flat, bias)
     return flat
 
 
