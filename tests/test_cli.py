@@ -42,7 +42,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 def test_the_verbs_are_those_of_the_documentation(cli: Callable[..., Any]) -> None:
-    wanted = ["audit", "card", "check", "compare", "compress", "evaluate", "explain", "export", "fit", "models"]
+    wanted = ["audit", "card", "check", "compare", "compress", "evaluate", "explain", "export", "fit", "key", "models"]
     wanted += ["predict", "pretrain", "sample", "schema", "serve", "show", "speed", "tune"]
     assert wanted == VERBS
     told = cli("--help")

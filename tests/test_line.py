@@ -166,8 +166,8 @@ except SystemExit as ended:
 SERVE = """
 from pathlib import Path
 from starlette.testclient import TestClient
-from tunewright.serve import http, run
-with TestClient(http.application(run.load([Path(bundle)]))) as client:
+from tunewright.serve import folders, http
+with TestClient(http.application(folders.Folders([Path(bundle)]).registry)) as client:
     assert client.post("/predict", json={"inputs": ["where is it?"]}).json()["predictions"][0]["label"]
 """
 

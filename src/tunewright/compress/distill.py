@@ -140,7 +140,7 @@ def spaced(layers: int, count: int) -> list[int]:
     """Places of ``count`` layers of so many, evenly spaced, the last among them.
 
     >>> spaced(6, 3), spaced(6, 4)
-    ([1, 3, 5], [0, 2, 3, 5])
+    ([1, 3, 5], [1, 2, 3, 5])
     """
     return [round((at + 1) * layers / count) - 1 for at in range(count)]
 
