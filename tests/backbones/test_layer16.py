@@ -77,6 +77,24 @@ def test_padding_is_not_computed_and_comes_out_as_zeros() -> None:
     assert states.flatten(0, 1)[~missing].abs().amax(1).min() > 0
 
 
+def test_rows_laid_end_to_end_are_those_of_fp32_within_bf16() -> None:
+    """Their tokens see different ones of a line, so that no padding can be left out."""
+    encoder, (ids, _, weights) = made().eval(), batch()
+    places, owner = torch.arange(19).repeat(7, 1) % 6, torch.arange(19).repeat(7, 1) // 6
+    found: list[dict[str, Tensor]] = []
+    for bf16 in (False, True):
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            states = encoder.in_lines(ids, places, owner).float()
+            (states * weights).sum().backward()
+        moved = {name: one.grad.clone() for name, one in encoder.named_parameters() if one.grad is not None}
+        found.append({"states": states.detach()} | moved)
+    exact, near = found
+    assert near.keys() == exact.keys()
+    for name, value in near.items():
+        assert distance(value, exact[name]) < 0.03, name
+
+
 def test_what_is_split_by_heads_is_joined_again() -> None:
     _, mask, _ = batch()
     packed = _layer16.Packed.of(((1 - mask.float()) * -1e4).view(7, 1, 1, 19))

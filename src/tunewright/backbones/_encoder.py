@@ -143,15 +143,21 @@ class Encoder(nn.Module):
 
 
 def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:
-    """One layer after the other; flat : (b * t, d), bias : (b, 1, 1, t).
+    """One layer after the other; flat : (b * t, d), bias : (b, 1, 1 or t, t).
 
     recompute : keep the states between the layers alone and compute each layer again on the way back, with the same
         draws. Source: Chen et al. 2016, Training deep nets with sublinear memory cost.
 
-    In bf16 on a processor only real tokens are computed; padding comes out as zeros.
+    In bf16 on a processor only real tokens are computed, where all tokens of a row see the same ones; padding comes out
+    as zeros.
     """
     layers = list(layers)
-    if not layers or not all(type(layer) is Layer and _layer16.fits(layer, flat) for layer in layers):
+    padded_alike = bias.shape[2] == 1
+    if (
+        not layers
+        or not padded_alike
+        or not all(type(layer) is Layer and _layer16.fits(layer, flat) for layer in layers)
+    ):
         return _run(layers, flat, bias, recompute)
     packed = _layer16.Packed.of(bias)
     steps = [partial(_layer16.forward, layer, packed) for layer in layers]  # type: ignore[arg-type]
