@@ -43,9 +43,10 @@ def distance(one: Tensor, other: Tensor) -> float:
     return float((one - other).norm() / other.norm().clamp(min=1e-3))
 
 
+@pytest.mark.parametrize("head_width", [0, 8], ids=["whole", "pruned"])
 @pytest.mark.parametrize("activation", sorted(_layer16.APPROXIMATE))
-def test_states_and_gradients_are_those_of_fp32_within_bf16(activation: str) -> None:
-    encoder = made(replace(SHAPE, activation=activation)).eval()
+def test_states_and_gradients_are_those_of_fp32_within_bf16(activation: str, head_width: int) -> None:
+    encoder = made(replace(SHAPE, activation=activation, head_width=head_width)).eval()
     exact, found = outcome(encoder, False), outcome(encoder, True)
     assert found.keys() == exact.keys()
     for name, value in found.items():

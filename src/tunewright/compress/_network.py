@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from tunewright.backbones._catalogue import Found
+from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons, Taught
@@ -40,6 +41,11 @@ class Network:
     backbone: LoadedBackbone
     found: Found
     heads: tuple[nn.Module, ...]
+
+    def narrowed_to(self, encoder: Encoder) -> LoadedBackbone:
+        """The backbone with a smaller encoder in place of its own, and a config that says its sizes."""
+        config = plugins.load("backbones", self.backbone.family).resized(self.backbone.config, encoder.shape)
+        return replace(self.backbone, encoder=encoder, config=config)
 
 
 def lessons_of(copy: Copy, step: str) -> Lessons:

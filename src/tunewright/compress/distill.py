@@ -26,7 +26,6 @@ from tunewright.compress._narrow import by_magnitude, narrowed, plain_layers
 from tunewright.compress._network import head_of, lessons_of, network_of, put_back, training
 from tunewright.compress._teaching import recovered, settings_of, taught
 from tunewright.compress._words import counts_of, encoder_of, table_of
-from tunewright.core import plugins
 from tunewright.core.bundle import MANIFEST
 from tunewright.core.errors import TunewrightError
 from tunewright.methods import probe
@@ -131,9 +130,7 @@ def _fewer_layers(copy: Copy, count: int) -> Student:
             f"name 1 to {shape.layers - 1}" if shape.layers > 1 else "use --student static",
         )
     small = narrowed(encoder, by_magnitude(encoder), spaced(shape.layers, count), shape.heads, shape.inner)
-    config = plugins.load("backbones", network.backbone.family).resized(network.backbone.config, small.shape)
-    backbone = replace(network.backbone, encoder=small, config=config)
-    return Student(backbone, network.found, lambda context: head_of(context, network), 8, 2e-4)
+    return Student(network.narrowed_to(small), network.found, lambda context: head_of(context, network), 8, 2e-4)
 
 
 def spaced(layers: int, count: int) -> list[int]:

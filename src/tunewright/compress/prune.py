@@ -9,14 +9,13 @@ Sources: Molchanov et al. 2019 (CVPR); Michel, Levy and Neubig 2019; Sanh et al.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tunewright.backbones._encoder import Encoder
 from tunewright.compress._copy import Copy
 from tunewright.compress._narrow import Worth, by_magnitude, by_taylor, kept, narrowed, plain_layers
 from tunewright.compress._network import head_of, lessons_of, network_of, put_back, training
 from tunewright.compress._teaching import recovered, settings_of, taught
-from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.train.context import Fitted
 from tunewright.train.course import Model
@@ -63,8 +62,7 @@ def run(copy: Copy, setting: str) -> None:
         whole = Model(context.copy_of_encoder(), head_of(context, network))
         worth = by_magnitude(encoder) if asked.importance == "magnitude" else by_taylor(context, whole)
     small = cut(encoder, worth, WAYS[setting])
-    config = plugins.load("backbones", network.backbone.family).resized(network.backbone.config, small.shape)
-    backbone = replace(network.backbone, encoder=small, config=config)
+    backbone = network.narrowed_to(small)
     with training(copy, lessons, backbone, network.found, epochs=EPOCHS) as (context, told):
         model = Model(context.copy_of_encoder(), head_of(context, network))
         best, facts = taught(context, model, told, name="prune", rate=RATE, temperature=asked.temperature)

@@ -51,6 +51,7 @@ class Endpoint:
 
         def finish() -> bytes:
             found = [one for answers in job.whole() for one in predictions(answers, served.writers)]
+            self.service.metrics.count_personal({served.name: query.rows})
             self._tell(served, query, found)
             return encode(found, served.digest)
 
@@ -64,6 +65,7 @@ class Endpoint:
 
         def finish() -> bytes:
             found = {name: self._of_rows(known[name], job) for name, job in zip(many, jobs, strict=True)}
+            self.service.metrics.count_personal({name: query.rows for name, query in many.items()})
             for name, query in many.items():
                 self._tell(known[name], query, [one for row in found[name] for one in row])
             rows = zip(*found.values(), strict=True)
@@ -101,7 +103,6 @@ class Endpoint:
         """Count the predictions, and hand them to the sink of events."""
         service = self.service
         service.metrics.rows.labels(served.name).observe(len(query.rows))
-        service.metrics.count_personal(served.name, query.rows)
         service.metrics.count_reviews(served.name, found)
         if service.sink is None:
             return
