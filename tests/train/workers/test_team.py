@@ -1,11 +1,18 @@
-"""Processes that train together: they agree, their gradients add up, and the result is that of one process."""
+"""Processes that train together: they agree, their gradients add up, and the result is that of one process.
+
+They are forks of a process that has only imported: a fork of the one that runs the tests would inherit the locks of
+whatever the tests before began. Run as a program, this file is that process.
+"""
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as spawned
+from ray import cloudpickle
 from torch import nn
 
 from tunewright.core.errors import TunewrightError
@@ -29,11 +36,7 @@ from tunewright.train.feed import Feed
 from tunewright.train.loop import descend, descend_here
 from tunewright.train.workers.team import ALONE, Team
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "darwin", reason="a fork is not safe there once libraries have been used"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"),
-]
-
+Together = Callable[..., list[Any]]
 ROWS, WIDTH = 40, 6
 
 
@@ -98,30 +101,70 @@ def trained(team: Team, folder: Path, noise: float = 0.0, **fit: Any) -> SimpleN
     return SimpleNamespace(weights=weights, facts=facts, outputs=best.outputs, scores=best.scores, told=told)
 
 
-def _member(rank: int, size: int, port: int, work: Callable[..., Any], folder: str) -> None:
+def serve() -> None:
+    """Read folders, one a line, and run the work that lies in each in as many forks as the line says."""
     torch.set_num_threads(1)
+    for line in sys.stdin:
+        size, port, folder = line.rstrip("\n").split(" ", 2)
+        members = [_forked(rank, int(size), port, Path(folder)) for rank in range(int(size))]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(member, 0)[1]) for member in members]
+        print(*codes, flush=True)
+
+
+def _forked(rank: int, size: int, port: str, folder: Path) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        _member(rank, size, port, folder)
+        code = 0
+    except BaseException:
+        Path(folder, f"said-{rank}").write_text(traceback.format_exc(), encoding="utf-8")
+    finally:
+        os._exit(code)
+
+
+def _member(rank: int, size: int, port: str, folder: Path) -> None:
+    work = pickle.loads(Path(folder, "work").read_bytes())
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     try:
-        made = work(Team(rank, size), Path(folder))
+        made = work(Team(rank, size), folder)
     except TunewrightError as error:
         made = error
     Path(folder, f"made-{rank}").write_bytes(pickle.dumps(made))
     dist.destroy_process_group()
 
 
-def together(work: Callable[[Team, Path], Any], folder: Path, size: int = 2) -> list[Any]:
-    """What each of ``size`` processes made."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder.mkdir(exist_ok=True)
-    spawned.start_processes(_member, (size, port, work, str(folder)), size, start_method="fork")
-    return [pickle.loads(Path(folder, f"made-{rank}").read_bytes()) for rank in range(size)]
+@pytest.fixture(scope="module")
+def together() -> Iterator[Together]:
+    """Makes ``work(team, folder)`` run in ``size`` processes; what each of them made."""
+    forks = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+    def run(work: Callable[[Team, Path], Any], folder: Path, size: int = 2) -> list[Any]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder.mkdir(exist_ok=True)
+        Path(folder, "work").write_bytes(cloudpickle.dumps(work))
+        print(size, port, folder, file=forks.stdin, flush=True)
+        codes = forks.stdout.readline()
+        assert codes.split() == ["0"] * size, [one.read_text() for one in folder.glob("said-*")]
+        return [pickle.loads(Path(folder, f"made-{rank}").read_bytes()) for rank in range(size)]
+
+    yield run
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    forks.stdin.close()
+    forks.wait(timeout=30)
+    forks.stdout.close()
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Any:
-    """A process that is forked must not have begun to compute on several threads."""
+    """As those in the forks compute, to be compared with them."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -132,7 +175,7 @@ def close(one: SimpleNamespace, other: SimpleNamespace) -> bool:
     return all(torch.allclose(value, other.weights[name], atol=1e-5) for name, value in one.weights.items())
 
 
-def test_they_say_what_the_first_says(tmp_path: Path) -> None:
+def test_they_say_what_the_first_says(together: Together, tmp_path: Path) -> None:
     def work(team: Team, _: Path) -> Any:
         team_value = torch.full((3,), float(team.rank))
         team.spread([team_value])
@@ -143,7 +186,9 @@ def test_they_say_what_the_first_says(tmp_path: Path) -> None:
     assert ALONE.agree_on(0.5, 7) == [0.5, 7]
 
 
-def test_gradients_and_losses_add_up_and_a_gradient_that_nobody_has_stays_none(tmp_path: Path) -> None:
+def test_gradients_and_losses_add_up_and_a_gradient_that_nobody_has_stays_none(
+    together: Together, tmp_path: Path
+) -> None:
     def work(team: Team, _: Path) -> Any:
         both, one, none = (nn.Parameter(torch.zeros(2, 3)) for _ in range(3))
         both.grad = torch.arange(6.0).view(2, 3) * (team.rank + 1)
@@ -155,7 +200,7 @@ def test_gradients_and_losses_add_up_and_a_gradient_that_nobody_has_stays_none(t
     assert together(work, tmp_path) == [expected] * 2
 
 
-def test_weights_that_differ_are_noticed(tmp_path: Path) -> None:
+def test_weights_that_differ_are_noticed(together: Together, tmp_path: Path) -> None:
     def work(team: Team, _: Path) -> Any:
         same, other = torch.ones(4), torch.ones(4) + (1e-7 if team.rank else 0)
         return team.alike([same]), team.alike([same, other])
@@ -164,7 +209,7 @@ def test_weights_that_differ_are_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_equal_global_batches_give_equal_results(size: int, tmp_path: Path) -> None:
+def test_equal_global_batches_give_equal_results(size: int, together: Together, tmp_path: Path) -> None:
     """Three epochs of three steps, the last with 8 rows; pieces of one process and of several are not the same."""
     alone = trained(ALONE, tmp_path / "alone")
     several = together(trained, tmp_path / "several", size)
@@ -177,12 +222,12 @@ def test_equal_global_batches_give_equal_results(size: int, tmp_path: Path) -> N
     assert (alone.facts.get("workers"), several[0].facts["workers"]) == (None, size)
 
 
-def test_more_processes_than_rows_of_a_step(tmp_path: Path) -> None:
+def test_more_processes_than_rows_of_a_step(together: Together, tmp_path: Path) -> None:
     alone = trained(ALONE, tmp_path / "alone", batch_rows=1, epochs=1)
     assert close(alone, together(lambda team, folder: trained(team, folder, batch_rows=1, epochs=1), tmp_path / "b")[0])
 
 
-def test_dropout_is_drawn_apart_and_the_weights_stay_together(tmp_path: Path) -> None:
+def test_dropout_is_drawn_apart_and_the_weights_stay_together(together: Together, tmp_path: Path) -> None:
     def work(team: Team, folder: Path) -> Any:
         team.draw_apart(1, 5)
         return torch.rand(3).tolist(), trained(team, folder, noise=0.5)
@@ -193,7 +238,7 @@ def test_dropout_is_drawn_apart_and_the_weights_stay_together(tmp_path: Path) ->
     assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
 
 
-def test_the_first_ones_clock_ends_it_for_all(tmp_path: Path) -> None:
+def test_the_first_ones_clock_ends_it_for_all(together: Together, tmp_path: Path) -> None:
     """The others' minutes are over from the start, which nobody asks for."""
 
     def work(team: Team, folder: Path) -> Any:
@@ -215,7 +260,7 @@ def test_the_first_ones_clock_ends_it_for_all(tmp_path: Path) -> None:
     assert (one["stopped"], one["steps"]) == ("interrupted", 18)
 
 
-def test_what_a_judgement_changes_changes_everywhere(tmp_path: Path) -> None:
+def test_what_a_judgement_changes_changes_everywhere(together: Together, tmp_path: Path) -> None:
     def work(team: Team, folder: Path) -> Any:
         made, model = course(folder), Net()
 
@@ -232,7 +277,7 @@ def test_what_a_judgement_changes_changes_everywhere(tmp_path: Path) -> None:
     assert together(work, tmp_path) == [([0] * 4, [3.0]), ([], [3.0])]
 
 
-def test_weights_that_drift_apart_stop_the_training(tmp_path: Path) -> None:
+def test_weights_that_drift_apart_stop_the_training(together: Together, tmp_path: Path) -> None:
     def work(team: Team, folder: Path) -> Any:
         model = Net()
 
@@ -248,15 +293,18 @@ def test_weights_that_drift_apart_stop_the_training(tmp_path: Path) -> None:
     }
 
 
-def test_it_goes_on_from_the_checkpoint_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_from_the_checkpoint_of_the_first(together: Together, tmp_path: Path) -> None:
     """Cut short after 4 steps, with dropout: the same weights, to the bit, as without a stop."""
-    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))
+
+    def whole_training(team: Team, folder: Path) -> SimpleNamespace:
+        checkpoint.SECONDS, checkpoint.SHARE = 0.0, float("inf")  # one after every step
+        return trained(team, folder, noise=0.5)
 
     class Cut(Exception):
         pass
 
     def cut(team: Team, folder: Path) -> None:
+        checkpoint.SECONDS, checkpoint.SHARE = 0.0, float("inf")
         made, steps = course(folder), iter(range(1, 1000))
 
         def after_step(step: int, planned: int) -> None:
@@ -266,10 +314,10 @@ def test_it_goes_on_from_the_checkpoint_of_the_first(tmp_path: Path, monkeypatch
         with pytest.raises(Cut):
             descend_here(replace(made, after_step=after_step), Net(0.5), team)
 
-    whole = together(lambda team, folder: trained(team, folder, noise=0.5), tmp_path / "whole")
+    whole = together(whole_training, tmp_path / "whole")
     together(cut, tmp_path / "cut")
     assert len(list((tmp_path / "cut" / "checkpoints").glob("*.safetensors"))) == 2
-    pieces = together(lambda team, folder: trained(team, folder, noise=0.5), tmp_path / "cut")
+    pieces = together(whole_training, tmp_path / "cut")
     assert "net: goes on after step 4" in " ".join(record.get("say", "") for record in pieces[0].told)
     for one, other in zip(whole, pieces, strict=True):
         assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
@@ -306,3 +354,7 @@ def test_a_run_may_train_elsewhere(tmp_path: Path) -> None:
     made = course(tmp_path)
     made.run.elsewhere = lambda course, model: ("best", {"course": course.name, "model": type(model).__name__})
     assert descend(made, Net()) == ("best", {"course": "net", "model": "Net"})
+
+
+if __name__ == "__main__":
+    serve()
