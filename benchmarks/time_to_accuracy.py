@@ -12,7 +12,7 @@ the Trainer, while it is judged; Tunewright's own judging counts. A side's accur
 
     python benchmarks/time_to_accuracy.py                                 expected: 80 minutes
     python benchmarks/time_to_accuracy.py --sides sentence tunewright     expected: 15 minutes
-    python benchmarks/time_to_accuracy.py --threads 1                     beside other work: what counts then is CPU time
+    python benchmarks/time_to_accuracy.py --threads 1    beside other work: what counts then is CPU time
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def of_trainer(backbone: Path, threads: int) -> Side:
                 num_train_epochs=EPOCHS,
                 per_device_train_batch_size=32,
                 learning_rate=rate,
-                warmup_ratio=0.1,
+                warmup_steps=0.1,
                 train_sampling_strategy="group_by_length",
                 bf16=True,
                 use_cpu=True,
