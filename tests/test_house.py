@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -80,6 +81,15 @@ def test_help_imports_no_heavy_library(arguments: list[str]) -> None:
 
 def test_the_package_itself_imports_no_heavy_library() -> None:
     assert loaded_by("import tunewright") & HEAVY == set()
+
+
+@pytest.mark.parametrize("asked", ["", "26"])
+def test_idle_threads_of_openblas_wait_shortly_unless_the_user_says_how_long(asked: str) -> None:
+    code = "import os, tunewright; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    given = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    given |= {"OPENBLAS_THREAD_TIMEOUT": asked} if asked else {}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=given).stdout
+    assert said.strip() == (asked or "20")
 
 
 def loaded_by(statement: str) -> set[str]:

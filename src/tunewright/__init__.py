@@ -5,10 +5,15 @@ Names are resolved on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+"""Where numpy is not loaded yet: its idle threads wait in a loop for 2^20 cycles. By themselves it is 2^26, which costs
+each start 50 ms of CPU; products take as long with both."""
 
 _HOMES = {
     "fit": "tunewright.pipeline",

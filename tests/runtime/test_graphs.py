@@ -11,7 +11,7 @@ import pytest
 
 from tunewright.core.bundle import read_manifest
 from tunewright.runtime import processor
-from tunewright.runtime.graphs import EXACT, Graph, options_of
+from tunewright.runtime.graphs import EXACT, SPIN_US, Graph, options_of
 from tunewright.runtime.peak import FORMS, product
 
 
@@ -61,6 +61,13 @@ def test_a_single_is_the_same_graph_with_one_thread(bundle: Path, encoder: Graph
     ids = np.array([[2, 5, 3], [2, 3, 0]])
     arrays = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
     assert np.allclose(wide(arrays)["states"], wide.single(arrays)["states"], atol=1e-6)
+
+
+@pytest.mark.parametrize(("spin", "wait"), [(True, ("1", str(SPIN_US))), (False, ("0", "0"))])
+def test_idle_threads_wait_in_a_loop_for_a_moment_at_the_most(spin: bool, wait: tuple[str, str]) -> None:
+    options = options_of(2, spin=spin)
+    names = ("session.intra_op.allow_spinning", "session.intra_op.spin_duration_us")
+    assert tuple(options.get_session_config_entry(name) for name in names) == wait
 
 
 def without(monkeypatch: pytest.MonkeyPatch, folder: Path, flags: str) -> None:

@@ -92,6 +92,7 @@ def test_a_rate_that_no_bundle_promises_is_told_before_anything_is_computed(thre
 def test_the_windows_of_rows(predictor: Predictor, texts: list[str]) -> None:
     rows = ["a refund", " ".join(texts), "my card"]
     windows = predictor.modality.windows([rows])
+    assert windows.take_rows(np.arange(3)) is windows
     some = windows.take_rows(np.array([2, 1]))
     alone = predictor.modality.windows([[rows[2], rows[1]]])
     assert some.rows == 2

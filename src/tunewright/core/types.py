@@ -49,7 +49,7 @@ class Ragged:
     def __iter__(self) -> Iterator[Array]:
         return (self[at] for at in range(len(self)))
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.starts)
 
@@ -112,6 +112,8 @@ class Windows:
 
     def take_rows(self, rows: Array) -> Windows:
         """The windows of these rows, in that order."""
+        if np.array_equal(rows, np.arange(self.rows)):
+            return self
         index = self.of_rows(rows)
         data = {name: values.take(index, axis=0) for name, values in self.data.items()}
         spans = self.spans.take(index) if self.spans is not None else None

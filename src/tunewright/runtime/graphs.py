@@ -15,6 +15,9 @@ from tunewright.core.types import Array
 from tunewright.runtime.processor import overflows
 
 EXACT = "session.x64quantprecision"
+SPIN_US = 500
+"""How long a thread waits for work in a loop. From one operator to the next that is enough; for as long as onnxruntime
+would by itself, a second thread costs as much CPU at the start as the whole graph (30 ms for `minilm-en` in int8)."""
 
 onnxruntime.disable_telemetry_events()
 
@@ -64,6 +67,7 @@ def options_of(threads: int, *, spin: bool = False) -> onnxruntime.SessionOption
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US if spin else 0))
     # Plans of memory are kept per shape, and nearly every batch has a shape of its own.
     options.enable_mem_pattern = False
     if overflows():  # then weights are taken as unsigned: exact everywhere, but at half the speed where VNNI is
