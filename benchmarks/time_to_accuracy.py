@@ -5,7 +5,8 @@ Limit: at least 10 times less wall time than the Trainer.
     trainer      batches of 32 of like length, bf16 autocast; step size from a grid of four, five epochs; the step size
                  and the epoch are those with the best validation accuracy, the time is that of the best run alone
     sentence     sentence-transformers embeddings and scikit-learn's logistic regression, strength from a grid of four
-    tunewright   the probe, then full fine-tuning from it, with their defaults (three epochs)
+    tunewright   words alone, the probe, both blended, then full fine-tuning from the probe, with their defaults (three
+                 epochs), blended with words at last
 How: each in a process of its own that has loaded and warmed up; for each seed, one after the other. 9,003 training rows
 and 1,000 validation rows, the same ones for all sides. The clock stands still while test rows are looked at and, for
 the Trainer, while it is judged; Tunewright's own judging counts. A side's accuracy at a time is the mean over seeds.
@@ -163,7 +164,7 @@ def of_tunewright(backbone: Path, threads: int) -> Side:
     from tunewright.train.context import Context, Fitted
     from tunewright.train.examples import Part
     from tunewright.train.learn import prepare
-    from tunewright.train.outputs import logits_of
+    from tunewright.train.outputs import frozen, logits_of
 
     own = {"fit.backbone": str(backbone), "fit.threads": threads, "fit.minutes": 60.0, "inputs.text": "text"}
     own |= {"targets.0.column": "label", "targets.0.labels": [f"{label:02}" for label in range(77)]}
@@ -197,11 +198,25 @@ def of_tunewright(backbone: Path, threads: int) -> Side:
 
                 return replace(plain, judge=judge)
 
+            def whole(fitted: Fitted) -> None:
+                """A point of what reads the rows by itself."""
+                with clock:
+                    modality = (fitted.backbone or context.backbone).modality
+                    windows = context.examples("held_out", modality).windows
+                    pieces = frozen(fitted.encoder, fitted.head, modality, windows, context.device)
+                    said = context.kind.decide(context.kind.gather(pieces, windows))
+                    judged = hits(context.kind.decide(fitted.judged), asked["validation"][1])
+                    points.append({**clock.stood, "validation": judged, "test": hits(said, asked["test"][1])})
+
             Context.course = course  # type: ignore[method-assign]
+            context.words = plugins.load("methods", "lexical").fit(context)
+            whole(context.words)
             start: Fitted = plugins.load("methods", "probe").fit(context)
             note(start.encoder, start.head, start.validation_logits)
-            context.start = start
-            plugins.load("methods", "full").fit(context)
+            context.start = context.dense = start
+            whole(plugins.load("methods", "blend").fit(context))
+            context.dense = plugins.load("methods", "full").fit(context)
+            whole(plugins.load("methods", "blend").fit(context))
         return points
 
     return side

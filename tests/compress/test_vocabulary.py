@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+import tunewright
+from tunewright import samples
 from tunewright.compress import _copy, vocabulary
 from tunewright.compress._copy import Copy
+from tunewright.compress._lessons import Lessons
+from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.rebuild import rebuild
@@ -64,6 +68,37 @@ def test_texts_seen_get_the_same_answers_to_the_last_bit_and_new_words_still_hav
     assert table.dims[0] == size == copy.manifest.backbone["config"]["vocab_size"]
     assert "[UNK]" not in small.modality.tokenizer.encode("deposit").tokens
     assert small.modality.pad_id == small.modality.tokenizer.token_to_id("[PAD]")
+
+
+@pytest.fixture(scope="module")
+def blended(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with words beside its tokens."""
+    out = tmp_path_factory.mktemp("blended") / "blend"
+    own = {"fit.backbone": str(tiny_backbone), "fit.method": "blend", "fit.threads": 1}
+    tunewright.fit(samples.path("support_train.csv"), text="text", label="intent", out=out, settings=own)
+    return out
+
+
+def test_where_words_stand_beside_the_tokens_their_own_table_stays(blended: Path, tmp_path: Path) -> None:
+    copy = Copy.of(blended, tmp_path / "copy", [TEXTS])
+    vocabulary.run(copy, SEEN)
+    copy.sealed("vocabulary", SEEN, "")
+    whole, small = Predictor.load(blended, 1), Predictor.load(copy.folder, 1)
+    for name, logits in small.logits(TEXTS).items():
+        assert (logits == whole.logits(TEXTS)[name]).all()
+    assert small.modality.text.tokenizer.get_vocab_size() < whole.modality.text.tokenizer.get_vocab_size()
+    assert small.modality.ngrams.save(tmp_path / "a") == whole.modality.ngrams.save(tmp_path / "b")
+
+
+@pytest.mark.parametrize("step", ["prune", "distill"])
+def test_what_learns_again_says_how_to_fit_without_words(
+    blended: Path, step: str, tmp_path: Path, lessons: Callable[..., Lessons]
+) -> None:
+    remedy = rf"reads text_ngrams\n? *→ fit a bundle without words in it .*, or leave {step} out"
+    copy = Copy.of(blended, tmp_path / "copy", [TEXTS], lessons(teacher=blended))
+    ways = plugins.load("compress", step)
+    with pytest.raises(TunewrightError, match=remedy):
+        ways.run(copy, next(iter(ways.SETTINGS)))
 
 
 def test_gradients_still_find_the_network(make: Callable[..., Copy]) -> None:

@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 import tunewright
 from tunewright import samples
 from tunewright.core.errors import TunewrightError
-from tunewright.methods import blend, lexical, probe
+from tunewright.methods import blend, full, lexical, probe
 from tunewright.train.hand_over import to_hf
 from tunewright.train.outputs import frozen
 
@@ -79,6 +79,23 @@ def test_its_logits_are_the_weighted_sum_of_both(kind: str, make_context: Make) 
     assert again.facts["factors"] == factors
     np.testing.assert_array_equal(again.validation_logits, fitted.validation_logits)
     assert np.abs(logits_of(context, again, texts) - logits_of(context, fitted, texts)).max() > 1e-4
+
+
+def test_what_a_ladder_has_fitted_is_what_is_blended(make_context: Make) -> None:
+    context = make_context("classify", {"fit.epochs": 1}, intents=6)
+    context.words, context.start = lexical.fit(context), probe.fit(context)
+    context.dense = full.fit(context)
+    fitted = blend.fit(context)
+    factors = fitted.facts["factors"]
+    assert set(factors) == {"full", "lexical"}
+    assert fitted.facts["trained"] == context.dense.facts
+    texts = context.parts["validation"].inputs["text"][:9]
+    expected = sum(factors[one.method] * logits_of(context, one, texts) for one in (context.dense, context.words))
+    np.testing.assert_allclose(logits_of(context, fitted, texts), expected, atol=2e-4, rtol=1e-4)
+    assert fitted.refit is not None
+    again = fitted.refit()
+    assert again.encoder.encoder is context.dense.encoder, "what was trained by gradient stays as it is"
+    assert again.encoder.words_alone is not context.words.encoder
 
 
 def logits_of(context: Any, fitted: Any, texts: list[str]) -> Any:

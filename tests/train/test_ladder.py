@@ -40,7 +40,10 @@ def test_pairs_that_agree_leave_no_doubt_and_one_pair_leaves_all() -> None:
 
 
 def context_of(make_context: Make, monkeypatch: pytest.MonkeyPatch, **methods: Callable[[Any], Fitted]) -> Any:
-    """A context whose rungs are those named, with the fits given; words are right on no row, so the probe is kept."""
+    """A context whose rungs are those named, with the fits given; words are right on no row, so the probe is kept.
+
+    Without a fit for ``blend`` the task does not want one.
+    """
     monkeypatch.setattr(ladder, "FEW_ROWS", 0)
     fits = {"lexical": lambda context: said_of(context, 0), "probe": probe.fit} | methods
     load = plugins.load
@@ -49,7 +52,7 @@ def context_of(make_context: Make, monkeypatch: pytest.MonkeyPatch, **methods: C
         "load",
         lambda folder, name: SimpleNamespace(fit=fits[name]) if folder == "methods" else load(folder, name),
     )
-    return make_context()
+    return make_context("classify", {"fit.blend": "blend" in methods})
 
 
 def said_of(context: Any, right: int, method: str = "lexical") -> Fitted:
@@ -122,6 +125,56 @@ def test_what_too_few_rows_can_judge_is_kept_on_trust(make_context: Make, monkey
     assert any("kept on trust: there are too few validation rows" in one.get("say", "") for one in context.run.told)
 
 
+def sums(context: Any, won: int) -> Fitted:
+    """A blend that is right on every row it was fitted on, and by others on ``won`` rows more than the probe."""
+    apart = turned(context, won, 0, "blend")
+    every = np.eye(4)[context.validation.truth]
+    return replace(apart, validation_logits=every, apart=apart.validation_logits)
+
+
+@pytest.mark.parametrize(("won", "kept"), [(1, True), (0, False)])
+def test_words_are_blended_in_at_last_where_that_gains_on_rows_that_it_was_not_fitted_on(
+    won: int, kept: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = []
+
+    def blend(context: Any) -> Fitted:
+        parts.append((context.dense.method, context.words.method))
+        return sums(context, won)
+
+    context = context_of(make_context, monkeypatch, full=lambda context: turned(context, 1, 1), blend=blend)
+    fitted, rungs = climb(context)
+    assert [(rung.method, rung.kept) for rung in rungs][1:] == [("probe", True), ("full", False), ("blend", kept)]
+    assert rungs[-1].gain == pytest.approx(won / 40, abs=1e-6)
+    assert fitted.method == ("blend" if kept else "probe")
+    assert parts == [("probe", "lexical")], "full was not better than the probe, so it is not what is blended"
+
+
+def test_what_is_blended_is_the_best_on_the_backbone_even_where_its_gain_was_not_sure(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = []
+
+    def blend(context: Any) -> Fitted:
+        parts.append(context.dense.method)
+        return sums(context, 0)
+
+    _, rungs = climb(context_of(make_context, monkeypatch, full=lambda context: turned(context, 2, 1), blend=blend))
+    assert rungs[2].kept is False
+    assert parts == ["full"]
+
+
+def test_no_blend_rests_on_what_has_learnt_from_the_validation_rows(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = lambda context: replace(turned(context, 0, 0, "contrastive"), facts={"judged": False})  # noqa: E731
+    refused = lambda context: pytest.fail("a blend was tried")  # noqa: E731
+    full = lambda context: turned(context, 0, 1)  # noqa: E731
+    context = context_of(make_context, monkeypatch, contrastive=pairs, full=full, blend=refused)
+    monkeypatch.setattr(ladder, "FEW_ROWS", 20)
+    assert [rung.method for rung in climb(context)[1]] == ["lexical", "probe", "contrastive", "full"]
+
+
 def test_without_time_for_an_epoch_the_last_layers_are_trained(
     make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +192,7 @@ def test_the_probe_is_fitted_again_when_it_stays(make_context: Make, monkeypatch
 
 
 @pytest.mark.parametrize("over", ["interrupted", "minutes"])
-def test_no_further_rung_is_tried_when_it_is_time_to_stop(
+def test_no_further_rung_is_tried_when_it_is_time_to_stop_but_a_blend_unless_someone_waits(
     over: str, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopping(context: Any) -> Fitted:
@@ -150,10 +203,11 @@ def test_no_further_rung_is_tried_when_it_is_time_to_stop(
             context.run.seconds = -1.0
         return fitted
 
-    context = context_of(make_context, monkeypatch, probe=stopping, full=lambda context: pytest.fail("full was tried"))
+    full = lambda context: pytest.fail("full was tried")  # noqa: E731
+    context = context_of(make_context, monkeypatch, probe=stopping, full=full, blend=lambda context: sums(context, 0))
     monkeypatch.setattr(ladder, "EPOCH_PASSES", 0.0)
     fitted, rungs = climb(context)
-    assert [rung.method for rung in rungs] == ["lexical", "probe"]
+    assert [rung.method for rung in rungs] == ["lexical", "probe", *["blend"] * (over == "minutes")]
     assert (fitted.refit is not None) == (over == "interrupted"), "an interrupt ships at once"
     assert any(": not tried, the time is over" in one.get("say", "") for one in context.run.told)
 

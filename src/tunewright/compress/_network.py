@@ -18,7 +18,7 @@ from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons, Taught
 from tunewright.compress._teaching import KINDS
 from tunewright.core import plugins
-from tunewright.core.bundle import Manifest
+from tunewright.core.bundle import Manifest, read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
 from tunewright.core.types import Kind
@@ -79,7 +79,8 @@ def network_of(folder: Path, step: str) -> Network:
     try:
         network = rebuild(folder)
     except TunewrightError as error:
-        raise TunewrightError(error.problem.replace("gradients", "weights to train"), _remedy(step)) from None
+        remedy = without_words(step) if "text_ngrams" in read_manifest(folder).modalities else _remedy(step)
+        raise TunewrightError(error.problem.replace("gradients", "weights to train"), remedy) from None
     about = network.manifest.backbone
     for module in (network.encoder, *network.heads.values()):
         module.requires_grad_(True)
@@ -88,6 +89,11 @@ def network_of(folder: Path, step: str) -> Network:
     )
     found = Found(about["name"], folder, "bundle", about["digest"], False, about["licence"])
     return Network(backbone, found, tuple(network.heads.values()))
+
+
+def without_words(step: str) -> str:
+    """The remedy where n-grams stand beside the tokens."""
+    return f"fit a bundle without words in it (--method full, or --set fit.blend=false), or leave {step} out"
 
 
 def head_of(context: Context, network: Network) -> nn.Module:

@@ -23,7 +23,7 @@ from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
 from tunewright.compress._narrow import by_magnitude, narrowed, plain_layers
-from tunewright.compress._network import head_of, lessons_of, network_of, put_back, training
+from tunewright.compress._network import head_of, lessons_of, network_of, put_back, training, without_words
 from tunewright.compress._teaching import recovered, settings_of, taught
 from tunewright.compress._words import counts_of, encoder_of, table_of
 from tunewright.core.bundle import MANIFEST
@@ -108,7 +108,8 @@ def _static(copy: Copy, lessons: Lessons) -> Student:
     modality = predictor.modality
     if not isinstance(modality, Text):
         read = ", ".join(copy.manifest.modalities)
-        raise TunewrightError(f"a static student reads tokens, and this bundle reads {read}", "leave distill out")
+        remedy = without_words("distill") if read == "text_ngrams" else "leave distill out"
+        raise TunewrightError(f"a static student reads tokens, and this bundle reads {read}", remedy)
     bare = replace(modality, prefix="", max_tokens=static.LONGEST)
     counts = counts_of(bare, [list(lessons.taught.part.inputs[name]) for name in lessons.task.inputs])
     encoder = encoder_of(table_of(predictor, counts), bare)

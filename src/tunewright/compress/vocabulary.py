@@ -45,11 +45,12 @@ def run(copy: Copy, setting: str) -> None:
     TunewrightError
         The bundle reads no tokens, its tokenizer is of another kind, or its encoder computes with their numbers.
     """
-    if set(copy.manifest.modalities) != {"text"}:
-        read = ", ".join(copy.manifest.modalities)
+    read = ", ".join(copy.manifest.modalities)
+    if read not in ("text", "text_ngrams"):
         raise TunewrightError(f"vocabulary is for bundles that read tokens, and this one reads {read}", "leave it out")
-    folder = copy.folder / "modality" / "text"
-    settings = copy.manifest.modalities["text"]
+    folder = copy.folder / "modality" / read
+    whole = copy.manifest.modalities[read]
+    settings = whole if read == "text" else whole["text"]
     before = Text.load(settings, folder)
     record = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     pieces = _pieces(record)
@@ -65,7 +66,8 @@ def run(copy: Copy, setting: str) -> None:
     _cut_tables(copy, ids)
     config = copy.manifest.backbone.get("config") or {}
     told = {"config": config | {"vocab_size": len(ids)}} if "vocab_size" in config else {}
-    copy.manifest = replace(copy.manifest, modalities={"text": settings}, backbone=copy.manifest.backbone | told)
+    whole = settings if read == "text" else whole | {"text": settings}
+    copy.manifest = replace(copy.manifest, modalities={read: whole}, backbone=copy.manifest.backbone | told)
     copy.notes.append(f"{len(ids):,} of {len(pieces):,} tokens stay")
 
 

@@ -114,6 +114,10 @@ class Fit(Section):
     typos: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of the training rows that are added with typing errors; 0 = none."
     )
+    blend: bool = Field(
+        True,
+        description="auto ends with words blended in where that gains; false: the encoder reads tokens alone.",
+    )
     patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
     soup: int = Field(0, ge=0, description="Trainings whose weights are averaged as far as that helps; 0 = none.")
     soup_rates: bool = Field(False, description="Trainings of a soup step at 1, 1/2 and 2 times the rate, in turn.")

@@ -1,4 +1,4 @@
-"""The probe and words alone, blended: both see every row, and each counts for what it is worth."""
+"""The probe (or what was trained from it) and words alone, blended: each counts for what it is worth."""
 
 from __future__ import annotations
 
@@ -31,20 +31,23 @@ Factors = NDArray[np.float64]
 def fit(context: Context) -> Fitted:
     """A sum of the logits of both, with two factors fitted on the validation rows.
 
+    What a ladder has fitted already is taken from the context: the best on the backbone, and words alone.
     Source: Wolpert 1992, Stacked generalization; Breiman 1996, Stacked regressions (factors are not negative).
     """
-    words = lexical.fit(context)
-    dense = context.start or probe.fit(context)
+    words = context.words or lexical.fit(context)
+    dense = context.dense or context.start or probe.fit(context)
     logits = np.stack([dense.validation_logits, words.validation_logits]).astype(np.float64)
     loss, truth = _loss(context), context.validation.truth
     factors = best_factors(logits, truth, loss)
-    apart = context.kind.row_score(out_of_fold(logits, truth, loss, context.task.seed), truth)
-    judged = blended(factors, logits).astype(np.float32), round(float(apart.mean()), 6)
-    fitted = _fitted(context, dense, words, factors, *judged)
+    apart = out_of_fold(logits, truth, loss, context.task.seed)
+    score = round(float(context.kind.row_score(apart, truth).mean()), 6)
+    judged = blended(factors, logits).astype(np.float32)
+    fitted = replace(_fitted(context, dense, words, factors, score), validation_logits=judged, apart=apart)
 
     def refit() -> Fitted:
         again = [one.refit() if one.refit is not None else one for one in (dense, words)]
-        return _fitted(context, again[0], again[1], factors, *judged)
+        made = _fitted(context, again[0], again[1], factors, score)
+        return replace(made, validation_logits=judged, apart=apart)
 
     return replace(fitted, refit=refit)
 
@@ -133,24 +136,25 @@ def _loss(context: Context) -> Loss:
     return loss
 
 
-def _fitted(
-    context: Context, dense: Fitted, words: Fitted, factors: Factors, validation_logits: Array, score: float
-) -> Fitted:
+def _fitted(context: Context, dense: Fitted, words: Fitted, factors: Factors, score: float) -> Fitted:
+    """Without the logits of the validation rows."""
     backbone = context.backbone
     assert words.backbone is not None
     assert isinstance(words.encoder, lexical.NgramSum)
     ngrams, text = words.backbone.modality, backbone.modality
     assert isinstance(text, Text)
     assert isinstance(ngrams, Ngrams)
-    encoder = Both(backbone.encoder, words.encoder, backbone.width)
+    encoder = Both(dense.encoder, words.encoder, backbone.width)
     head = BlendHead(dense.head, words.head, backbone.width, factors).to(context.device)
     facts = {
-        "factors": {"probe": round(float(factors[0]), 6), "lexical": round(float(factors[1]), 6)},
+        "factors": {one.method: round(float(factor), 6) for one, factor in zip((dense, words), factors, strict=True)},
         "out_of_fold": score,
-        "strength": {"probe": dense.facts["strength"], "lexical": words.facts["strength"]},
+        "strength": {one.method: one.facts["strength"] for one in (dense, words) if "strength" in one.facts},
         "ngrams": words.facts["ngrams"],
         "trainable_parameters": 2 + sum(one.facts["trainable_parameters"] for one in (dense, words)),
     }
+    if "strength" not in dense.facts:
+        facts["trained"] = dense.facts
     modality = TextNgrams(text, ngrams)
     both = replace(backbone, modality_name="text_ngrams", modality=modality, encoder=encoder, width=encoder.width)
-    return Fitted("blend", encoder, head, validation_logits, facts, backbone=both, found=context.found)
+    return Fitted("blend", encoder, head, np.zeros((0, 0), np.float32), facts, backbone=both, found=context.found)

@@ -50,6 +50,7 @@ class Fitted:
     facts : what is to be told: strength, epochs, trainable parameters
     refit : fits the same thing on training and validation rows together, where that is cheap
     backbone, found : what encodes its rows, where that is not the context's backbone
+    apart : (n, k) as ``validation_logits``, each row by what was fitted on others; None = they are that themselves
     """
 
     method: str
@@ -60,6 +61,12 @@ class Fitted:
     refit: Callable[[], Fitted] | None = None
     backbone: LoadedBackbone | None = None
     found: Found | None = None
+    apart: Array | None = None
+
+    @property
+    def judged(self) -> Array:
+        """(n, k): the logits that it is compared by."""
+        return self.validation_logits if self.apart is None else self.apart
 
 
 @dataclass
@@ -71,6 +78,7 @@ class Context:
         methods look at its size alone
     chosen : loads the backbone; not called where no method needs one
     start : the probe, where it was fitted
+    words, dense : words alone, and the best of what was fitted on the backbone, where a ladder has got so far
     pass_seconds : what one pass of the frozen encoder over the training rows took
     branch : put before the names of its courses, which several contexts of one run keep apart by it
     pool : rows that training and validation part are drawn from, where other contexts draw from them too
@@ -85,6 +93,8 @@ class Context:
     bf16: bool
     chosen: Callable[[], tuple[LoadedBackbone, Found]]
     start: Fitted | None = None
+    words: Fitted | None = None
+    dense: Fitted | None = None
     pass_seconds: float = 0.0
     branch: str = ""
     pool: Pool | None = None

@@ -77,7 +77,10 @@ def to_hf(bundle: Path, out: Path) -> Path:
     heads = {one["name"]: tensors_of(bundle, manifest, f"head.{one['name']}") for one in manifest.targets}
     linear = {"pooled.linear.weight", "pooled.linear.bias"}
     if not hasattr(family, "tensors") or any(set(head) != linear for head in heads.values()):
-        raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", "use --to onnx")
+        remedy = "use --to onnx"
+        if manifest.method["name"] == "blend":
+            remedy += ", or fit one without words in it (--set fit.blend=false)"
+        raise TunewrightError(f"{bundle}: this bundle has no Hugging Face form", remedy)
     config = manifest.backbone["config"]
     if config.get("head_width"):
         raise TunewrightError(

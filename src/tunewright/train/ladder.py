@@ -11,7 +11,6 @@ import numpy as np
 from tunewright.backbones._encoder import Encoder
 from tunewright.core import plugins
 from tunewright.core.memory import PeakMemory
-from tunewright.core.space import WITHOUT_STEPS
 from tunewright.objectives._wrapped import modules
 from tunewright.train.context import Context, Fitted
 from tunewright.train.device import give_back
@@ -21,6 +20,8 @@ FEW_ROWS = 16
 """Rows of a class, on the average, up to which pairs of rows teach an encoder more than the rows themselves."""
 EPOCH_PASSES = 3.5
 """What an epoch of full fine-tuning costs, in passes of the frozen encoder over the training rows; measured: 2 to 3."""
+CHEAP = ("lexical", "probe", "blend")
+"""Rungs that cost little: the better one is kept without proof."""
 Z80 = 0.8416
 """Standard normal quantile of a one-sided 80 % bound."""
 
@@ -57,7 +58,8 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
 
     Words and the probe cost little, so the better of the two is kept. A rung that trains by gradient is kept where the
     lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried whatever
-    the probe is worth, since a poor probe says nothing of the encoder once it is trained.
+    the probe is worth, since a poor probe says nothing of the encoder once it is trained. The last rung blends the best
+    of what was fitted on the backbone with words: that costs nothing more, so any gain will do.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
@@ -67,9 +69,9 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         asked = "private"  # the rungs that others are compared with would tell of the rows
     named = _with_baseline(context, asked) if baseline else (asked,)
     for name in _rungs(context) if asked == "auto" else named:
-        if kept is not None and context.run.stopping:
+        if kept is not None and _too_late(context, name):
             context.run.log("rung", method=name, say=f"{name}: not tried, the time is over")
-            break
+            continue
         begun = context.run.elapsed
         context.run.log("method", method=name, say=f"{name}: {plugins.summary('methods', name)}")
         with PeakMemory() as memory:
@@ -85,8 +87,7 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         told |= {"trainable_parameters": fitted.facts.get("trainable_parameters")}
         context.run.log("rung", method=name, say=_said(context, rung), **told)
         rungs.append(rung)
-        if name == "probe":
-            context.start = fitted
+        _remember(context, name, fitted)
         if rung.kept:
             kept = fitted
         if kept is fitted or before is None:
@@ -96,6 +97,21 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         context.run.log("refit", say=f"{kept.method}: fitted again on training and validation rows together")
         kept = kept.refit()
     return kept, rungs
+
+
+def _too_late(context: Context, name: str) -> bool:
+    return context.run.interrupted or (context.run.stopping and name != "blend")
+
+
+def _remember(context: Context, name: str, fitted: Fitted) -> None:
+    """What later rungs begin from."""
+    if name == "lexical":
+        context.words = fitted
+        return
+    if name == "probe":
+        context.start = fitted
+    if context.dense is None or _score(context, fitted) > _score(context, context.dense) or _on_trust(fitted):
+        context.dense = fitted
 
 
 def _with_baseline(context: Context, asked: str) -> tuple[str, ...]:
@@ -125,6 +141,9 @@ def _rungs(context: Context) -> Iterator[str]:
         yield "top"
     else:
         yield "full"
+    # What is taken on trust has learnt from the rows that the shares of a blend would be fitted on.
+    if context.task.fit.blend and context.words and context.dense and not _on_trust(context.dense):
+        yield "blend"
 
 
 def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
@@ -134,16 +153,24 @@ def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
     return float(gains.mean()), float(gains.mean() - Z80 * error)
 
 
-def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float) -> Rung:
+def _row_scores(context: Context, fitted: Fitted) -> Any:
     truth = context.kind.encode(context.parts["validation"].truth)
-    scores = context.kind.row_score(fitted.validation_logits, truth)
+    return context.kind.row_score(fitted.judged, truth)
+
+
+def _score(context: Context, fitted: Fitted) -> float:
+    return float(_row_scores(context, fitted).mean())
+
+
+def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float) -> Rung:
+    scores = _row_scores(context, fitted)
     score = round(float(scores.mean()), 6)
     error = round(float(scores.std() / np.sqrt(max(1, len(scores)))), 6)
     size = sum(one.nbytes for module in (fitted.encoder, fitted.head) for one in module.state_dict().values())
     if before is None:
         return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
-    gain, low = paired_gain(scores, context.kind.row_score(before.validation_logits, truth))
-    better = gain > 0 if fitted.method in WITHOUT_STEPS else low > 0 or _on_trust(fitted)
+    gain, low = paired_gain(scores, _row_scores(context, before))
+    better = gain > 0 if fitted.method in CHEAP else low > 0 or _on_trust(fitted)
     return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
 
 
@@ -156,7 +183,7 @@ def _said(context: Context, rung: Rung) -> str:
     said = f"{rung.method}: validation {context.kind.headline[0]} {rung.score:.4f} after {rung.seconds:.1f} s"
     if rung.gain is None:
         return said
-    why = "there is none" if rung.method in WITHOUT_STEPS else "the gain is not sure"
+    why = "there is none" if rung.method in CHEAP else "the gain is not sure"
     verdict = "kept" if rung.kept else f"not kept, since {why}"
     if rung.kept and _on_trust(rung):
         return f"{said}; kept on trust: there are too few validation rows to judge it by"
