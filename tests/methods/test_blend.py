@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_what_a_ladder_has_fitted_is_what_is_blended(make_context: Make) -> None
     again = fitted.refit()
     assert again.encoder.encoder is context.dense.encoder, "what was trained by gradient stays as it is"
     assert again.encoder.words_alone is not context.words.encoder
+
+
+def test_the_shares_rest_on_cross_validated_training_rows_too(make_context: Make) -> None:
+    context = make_context("classify", {}, intents=6)
+    dense, words = probe.fit(context), lexical.fit(context)
+    assert dense.crossed is not None
+    assert words.crossed is not None
+    both = blend.shares_of(context, dense, words)
+    assert both.crossed is not None
+    np.testing.assert_array_equal(both.crossed.rows, dense.crossed.rows)
+    assert both.crossed.logits.shape == dense.crossed.logits.shape
+    assert both.apart.shape == both.validation_logits.shape == dense.validation_logits.shape
+    alone = blend.shares_of(context, dense, replace(words, crossed=None))
+    assert alone.crossed is None
+    assert not np.allclose(alone.factors, both.factors)
+    other = replace(words.crossed, rows=words.crossed.rows[::-1])
+    assert blend.shares_of(context, dense, replace(words, crossed=other)).crossed is None
 
 
 def logits_of(context: Any, fitted: Any, texts: list[str]) -> Any:

@@ -14,7 +14,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
-from tunewright.methods import probe
+from tunewright.methods import _strength, probe
 
 Make = Callable[..., Any]
 
@@ -84,11 +84,11 @@ def test_ridge_predicts_as_scikit_learn_does_on_standardised_numbers() -> None:
 def test_the_strength_is_the_best_of_those_tried_and_the_climb_ends_where_the_score_falls() -> None:
     embeddings, truth = clusters(3, noise=1.0)
     kind = Classify(("a", "b", "c"))
-    strength, scores = probe.choose_strength(embeddings, truth, kind, probe._logistic, 0)
+    strength, scores, _ = _strength.choose_strength(embeddings, truth, kind, probe._logistic, 0)
     tried = [float(one) for one in scores]
-    first = probe.STRENGTHS.index(tried[0])
-    assert tried == list(probe.STRENGTHS[first : first + len(tried)])
-    assert probe.STRENGTHS[len(probe.STRENGTHS) // 2] in tried
+    first = _strength.STRENGTHS.index(tried[0])
+    assert tried == list(_strength.STRENGTHS[first : first + len(tried)])
+    assert _strength.STRENGTHS[len(_strength.STRENGTHS) // 2] in tried
     assert scores[f"{strength:g}"] == max(scores.values())
     assert strength == min(one for one in tried if scores[f"{one:g}"] == max(scores.values()))
 
@@ -111,46 +111,61 @@ def test_the_climb_as_a_formula() -> None:
         def row_score(logits: Any, truth: Any) -> Any:
             return np.full(len(truth), quality[asked[-1]])
 
-    strength, scores = probe.choose_strength(embeddings, truth, Judged(), solver, 0)  # type: ignore[arg-type]
+    strength, scores, _ = _strength.choose_strength(embeddings, truth, Judged(), solver, 0)  # type: ignore[arg-type]
     assert (strength, list(scores)) == (10.0, ["3", "10", "30"])
-    assert asked == [one for one in (10.0, 30.0, 3.0) for _ in range(probe.FOLDS)]
-    assert probe.choose_strength(embeddings, truth, kind, solver, 0, lambda: True)[1].keys() == {"10"}
+    assert asked == [one for one in (10.0, 30.0, 3.0) for _ in range(_strength.FOLDS)]
+    assert _strength.choose_strength(embeddings, truth, kind, solver, 0, lambda: True)[1].keys() == {"10"}
     quality |= {10.0: 0.9, 30.0: 0.9, 3.0: 0.9, 1.0: 0.8}
-    assert probe.choose_strength(embeddings, truth, Judged(), solver, 0)[0] == 3.0  # type: ignore[arg-type]
+    assert _strength.choose_strength(embeddings, truth, Judged(), solver, 0)[0] == 3.0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [2, 3, 5])
 def test_too_few_rows_for_folds_take_the_middle_strength(rows: int) -> None:
     embeddings, truth = clusters(2, rows)
-    strength, scores = probe.choose_strength(embeddings, truth, Classify(("a", "b")), probe._logistic, 0)
-    assert (strength, scores) == (probe.STRENGTHS[len(probe.STRENGTHS) // 2], {})
+    strength, scores, _ = _strength.choose_strength(embeddings, truth, Classify(("a", "b")), probe._logistic, 0)
+    assert (strength, scores) == (_strength.STRENGTHS[len(_strength.STRENGTHS) // 2], {})
 
 
 def test_classes_with_fewer_rows_than_folds_take_the_middle_strength() -> None:
     embeddings, _ = clusters(2, 8)
     kind = Classify(tuple("abcdefgh"))
-    strength, scores = probe.choose_strength(embeddings, np.arange(8), kind, probe._logistic, 0)
-    assert (strength, scores) == (probe.STRENGTHS[len(probe.STRENGTHS) // 2], {})
+    strength, scores, _ = _strength.choose_strength(embeddings, np.arange(8), kind, probe._logistic, 0)
+    assert (strength, scores) == (_strength.STRENGTHS[len(_strength.STRENGTHS) // 2], {})
 
 
 def test_a_class_with_one_row_is_no_obstacle() -> None:
     embeddings, truth = clusters(2, 30)
     truth[0] = 2
-    strength, scores = probe.choose_strength(embeddings, truth, Classify(("a", "b", "c")), probe._logistic, 0)
-    assert strength in probe.STRENGTHS
+    strength, scores, _ = _strength.choose_strength(embeddings, truth, Classify(("a", "b", "c")), probe._logistic, 0)
+    assert strength in _strength.STRENGTHS
     assert scores
 
 
 def test_the_search_looks_at_a_sample_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "SEARCH_ROWS", 30)
+    monkeypatch.setattr(_strength, "SEARCH_ROWS", 30)
     seen = []
 
     def solver(vectors: Any, labels: Any, size: int, strength: float) -> Any:
         seen.append(len(vectors))
         return probe._logistic(vectors, labels, size, strength)
 
-    probe.choose_strength(*clusters(2), Classify(("a", "b")), solver, 0)
+    _strength.choose_strength(*clusters(2), Classify(("a", "b")), solver, 0)
     assert set(seen) == {20}
+
+
+def test_rows_are_answered_by_folds_without_them() -> None:
+    embeddings, truth = clusters(3, noise=1.0)
+    kind = Classify(("a", "b", "c"))
+    chosen = _strength.choose_strength(embeddings, truth, kind, probe._logistic, 0)
+    assert chosen.crossed is not None
+    rows, logits = chosen.crossed.rows, chosen.crossed.logits
+    assert sorted(rows) == list(range(len(truth)))
+    right = kind.row_score(logits, truth[rows]).mean()
+    assert right == pytest.approx(chosen.scores[f"{chosen.strength:g}"], abs=1e-6)
+    learn, judge = next(iter(_strength._folds(truth[rows], 0)))
+    weights = probe._logistic(embeddings[rows][learn], truth[rows][learn], 3, chosen.strength)
+    np.testing.assert_allclose(logits[judge], _strength.linear(embeddings[rows][judge], weights), atol=1e-5)
+    assert _strength.choose_strength(embeddings[:4], truth[:4], kind, probe._logistic, 0).crossed is None
 
 
 def test_it_learns(make_context: Make) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import TunewrightError
-from tunewright.methods import contrastive, full, lexical, probe
+from tunewright.methods import _strength, contrastive, full, lexical, probe
 from tunewright.methods._side_by_side import SideBySide, solver_of
 from tunewright.train.learn import learn
 
@@ -26,10 +26,10 @@ def test_each_target_is_fitted_as_it_would_be_alone(make_context: Make) -> None:
         known = ~np.isnan(truth[:, slot.truth.start])
         own, kind = slot.own(truth[known]), slot.single.kind
         solver = probe.SOLVERS[kind.closed_form]
-        strength, scores = probe.choose_strength(features[known], own, kind, solver, context.task.seed)
+        strength, scores, _ = _strength.choose_strength(features[known], own, kind, solver, context.task.seed)
         assert fitted.facts["strength"][slot.single.name] == strength
         assert fitted.facts["cross_validation"][slot.single.name] == scores
-        wanted = probe.linear(context.validation_embeddings, solver(features[known], own, kind.size, strength))
+        wanted = _strength.linear(context.validation_embeddings, solver(features[known], own, kind.size, strength))
         found = fitted.validation_logits[:, at : at + kind.size]
         np.testing.assert_array_equal(found, wanted)
         at += kind.size
@@ -63,7 +63,7 @@ def test_words_are_counted_for_all_targets_once(make_context: Make) -> None:
 def test_auto_leaves_out_what_takes_one_class(make_context: Make) -> None:
     context = make_context("several", {"fit.method": "auto", "fit.epochs": 1})
     _, rungs = learn(context)
-    assert [rung.method for rung in rungs] == ["lexical", "probe", "full"]
+    assert [rung.method for rung in rungs] == ["lexical", "probe", "full", "blend"]
     with pytest.raises(TunewrightError, match="method 'contrastive' does not fit several targets"):
         contrastive.fit(context)
 

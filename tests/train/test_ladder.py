@@ -17,7 +17,7 @@ from tunewright.core import plugins
 from tunewright.core.journal import read_journal
 from tunewright.methods import probe
 from tunewright.train import ladder
-from tunewright.train.context import Fitted
+from tunewright.train.context import Crossed, Fitted
 from tunewright.train.ladder import Z80, climb, paired_gain
 
 Make = Callable[..., Any]
@@ -150,8 +150,11 @@ def test_words_are_blended_in_at_last_where_that_gains_on_rows_that_it_was_not_f
     assert parts == [("probe", "lexical")], "full was not better than the probe, so it is not what is blended"
 
 
-def test_what_is_blended_is_the_best_on_the_backbone_even_where_its_gain_was_not_sure(
-    make_context: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("right", "won", "blended"), [(0, 1, "probe"), (0, 9, "full"), (39, 1, "full"), (39, 0, "probe")]
+)
+def test_what_is_blended_is_what_is_kept_or_beside_words_the_best_on_the_backbone(
+    right: int, won: int, blended: str, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = []
 
@@ -159,9 +162,37 @@ def test_what_is_blended_is_the_best_on_the_backbone_even_where_its_gain_was_not
         parts.append(context.dense.method)
         return sums(context, 0)
 
-    _, rungs = climb(context_of(make_context, monkeypatch, full=lambda context: turned(context, 2, 1), blend=blend))
-    assert rungs[2].kept is False
-    assert parts == ["full"]
+    words, full = (
+        lambda context: said_of(context, right),
+        lambda context: turned(context, won, int(won == 1 and not right)),
+    )
+    context = context_of(make_context, monkeypatch, lexical=words, full=full, blend=blend)
+    fitted, _ = climb(context)
+    assert parts == [blended]
+    assert fitted.method == ("lexical" if right else blended)
+
+
+def test_words_and_the_probe_are_compared_on_the_training_rows_too_that_both_have_cross_validated(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the validation rows words are right more often, on all rows the probe is."""
+
+    def crossed(fitted: Fitted, context: Any, share: float) -> Fitted:
+        truth = context.kind.encode(context.parts["train"].truth)
+        rows = np.arange(len(truth))[::-1]
+        said = np.where(np.arange(len(rows)) < share * len(rows), truth[rows], (truth[rows] + 1) % 4)
+        return replace(fitted, crossed=Crossed(rows, np.eye(4)[said]))
+
+    words = lambda context: crossed(said_of(context, 40), context, 0.2)  # noqa: E731
+    dense = lambda context: crossed(said_of(context, 30, "probe"), context, 0.6)  # noqa: E731
+    context = context_of(
+        make_context, monkeypatch, lexical=words, probe=dense, full=lambda context: turned(context, 0, 0)
+    )
+    fitted, rungs = climb(context)
+    n = len(context.parts["train"].truth)
+    assert fitted.method == "probe"
+    assert rungs[1].gain == pytest.approx((round(0.6 * n) - round(0.2 * n) - 10) / (n + 40), abs=0.01)
+    assert (rungs[0].score, rungs[1].score) == (1.0, 0.75), "what is told is of the validation rows"
 
 
 def test_no_blend_rests_on_what_has_learnt_from_the_validation_rows(

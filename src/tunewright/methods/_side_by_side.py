@@ -12,7 +12,7 @@ from tunewright.core.types import Array, Kind
 from tunewright.kinds._several import Several, Slot
 
 if TYPE_CHECKING:
-    from tunewright.methods.probe import Solver, Weights
+    from tunewright.methods._strength import Solver, Weights
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,39 +17,65 @@ from tunewright.methods import lexical, probe
 from tunewright.modalities.ngrams import Ngrams
 from tunewright.modalities.text import Text
 from tunewright.modalities.text_ngrams import TextNgrams
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context, Crossed, Fitted
 
 FOLDS = 5
-"""Of the validation rows: ``out_of_fold`` tells what the blend is worth by factors that were fitted on other rows."""
+"""Of these rows: ``out_of_fold`` tells what the blend is worth by factors that were fitted on other rows."""
 MOST = 20.0
 """The largest factor."""
+
 
 Factors = NDArray[np.float64]
 """(2,), how much the logits of the probe and those of words count"""
 
 
+@dataclass(frozen=True)
+class Shares:
+    """What each of two counts for, and what rows are answered by it.
+
+    factors : (2,)
+    validation_logits : float32 (n, k) of the validation rows; apart : the same by factors that were fitted on others
+    crossed : training rows by factors that were fitted on others, where both had answered them by cross-validation
+    """
+
+    factors: Factors
+    validation_logits: Array
+    apart: Array
+    crossed: Crossed | None
+
+
 def fit(context: Context) -> Fitted:
-    """A sum of the logits of both, with two factors fitted on the validation rows.
+    """A sum of the logits of both, with two factors fitted on the validation rows, and on training rows where both have
+    answered these by cross-validation.
 
     What a ladder has fitted already is taken from the context: the best on the backbone, and words alone.
     Source: Wolpert 1992, Stacked generalization; Breiman 1996, Stacked regressions (factors are not negative).
     """
     words = context.words or lexical.fit(context)
     dense = context.dense or context.start or probe.fit(context)
-    logits = np.stack([dense.validation_logits, words.validation_logits]).astype(np.float64)
-    loss, truth = _loss(context), context.validation.truth
-    factors = best_factors(logits, truth, loss)
-    apart = out_of_fold(logits, truth, loss, context.task.seed)
-    score = round(float(context.kind.row_score(apart, truth).mean()), 6)
-    judged = blended(factors, logits).astype(np.float32)
-    fitted = replace(_fitted(context, dense, words, factors, score), validation_logits=judged, apart=apart)
+    shares = shares_of(context, dense, words)
+    fitted = _fitted(context, dense, words, shares)
 
     def refit() -> Fitted:
         again = [one.refit() if one.refit is not None else one for one in (dense, words)]
-        made = _fitted(context, again[0], again[1], factors, score)
-        return replace(made, validation_logits=judged, apart=apart)
+        return _fitted(context, again[0], again[1], shares)
 
     return replace(fitted, refit=refit)
+
+
+def shares_of(context: Context, dense: Fitted, words: Fitted) -> Shares:
+    """The factors of least loss, and both kinds of answers."""
+    logits, truth = [np.stack([dense.validation_logits, words.validation_logits])], [context.validation.truth]
+    one, other, rows = dense.crossed, words.crossed, np.zeros(0, np.int64)
+    if one is not None and other is not None and np.array_equal(one.rows, other.rows):
+        rows = one.rows
+        logits.insert(0, np.stack([one.logits, other.logits]))
+        truth.insert(0, context.train.truth[rows])
+    every, of_every = np.concatenate(logits, 1).astype(np.float64), np.concatenate(truth)
+    factors = best_factors(every, of_every, _loss(context))
+    apart = out_of_fold(every, of_every, _loss(context), context.task.seed)
+    judged = blended(factors, every[:, len(rows) :]).astype(np.float32)
+    return Shares(factors, judged, apart[len(rows) :], Crossed(rows, apart[: len(rows)]) if len(rows) else None)
 
 
 Loss = Callable[[Array, Array], Array]
@@ -136,8 +162,7 @@ def _loss(context: Context) -> Loss:
     return loss
 
 
-def _fitted(context: Context, dense: Fitted, words: Fitted, factors: Factors, score: float) -> Fitted:
-    """Without the logits of the validation rows."""
+def _fitted(context: Context, dense: Fitted, words: Fitted, shares: Shares) -> Fitted:
     backbone = context.backbone
     assert words.backbone is not None
     assert isinstance(words.encoder, lexical.NgramSum)
@@ -145,10 +170,11 @@ def _fitted(context: Context, dense: Fitted, words: Fitted, factors: Factors, sc
     assert isinstance(text, Text)
     assert isinstance(ngrams, Ngrams)
     encoder = Both(dense.encoder, words.encoder, backbone.width)
-    head = BlendHead(dense.head, words.head, backbone.width, factors).to(context.device)
+    head = BlendHead(dense.head, words.head, backbone.width, shares.factors).to(context.device)
+    factors = zip((dense, words), shares.factors, strict=True)
     facts = {
-        "factors": {one.method: round(float(factor), 6) for one, factor in zip((dense, words), factors, strict=True)},
-        "out_of_fold": score,
+        "factors": {one.method: round(float(factor), 6) for one, factor in factors},
+        "out_of_fold": round(float(context.kind.row_score(shares.apart, context.validation.truth).mean()), 6),
         "strength": {one.method: one.facts["strength"] for one in (dense, words) if "strength" in one.facts},
         "ngrams": words.facts["ngrams"],
         "trainable_parameters": 2 + sum(one.facts["trainable_parameters"] for one in (dense, words)),
@@ -157,4 +183,5 @@ def _fitted(context: Context, dense: Fitted, words: Fitted, factors: Factors, sc
         facts["trained"] = dense.facts
     modality = TextNgrams(text, ngrams)
     both = replace(backbone, modality_name="text_ngrams", modality=modality, encoder=encoder, width=encoder.width)
-    return Fitted("blend", encoder, head, np.zeros((0, 0), np.float32), facts, backbone=both, found=context.found)
+    made = Fitted("blend", encoder, head, shares.validation_logits, facts, backbone=both, found=context.found)
+    return replace(made, apart=shares.apart, crossed=shares.crossed)

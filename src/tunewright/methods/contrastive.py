@@ -20,6 +20,7 @@ from tunewright.methods import probe
 from tunewright.methods._packed import Packed
 from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
 from tunewright.methods._partial import shared, thaw
+from tunewright.methods._strength import Weights, given, linear
 from tunewright.train.context import Context, Fitted
 from tunewright.train.course import Course, Judge
 from tunewright.train.examples import Examples, encode
@@ -65,11 +66,11 @@ def fit(context: Context) -> Fitted:
     truth = context.validation.truth
     before = [one.detach().clone() for one in model.parameters()]
 
-    def judge(_: nn.Module) -> tuple[float, tuple[probe.Weights, Array] | None]:
+    def judge(_: nn.Module) -> tuple[float, tuple[Weights, Array] | None]:
         if all(torch.equal(*both) for both in zip(before, model.parameters(), strict=True)):
             return _score(context, start.validation_logits, truth), None
         weights = _solved(context, model, learnt, context.train, start)
-        logits = probe.linear(_embeddings(context, model, judged), weights)
+        logits = linear(_embeddings(context, model, judged), weights)
         return _score(context, logits, truth) + TIE, (weights, logits)
 
     best, told = descend(_course(context, model, learnt, context.train_embeddings, judge), model)
@@ -147,18 +148,18 @@ def _embeddings(context: Context, model: Packed, feed: Feed, *, bf16: bool = Fal
     return of_rows(outputs(model, feed, context.device, bf16=bf16), feed.windows)
 
 
-def _solved(context: Context, model: Packed, feed: Feed, rows: Examples, start: Fitted) -> probe.Weights:
+def _solved(context: Context, model: Packed, feed: Feed, rows: Examples, start: Fitted) -> Weights:
     """The probe on tuned embeddings, as strong as the plain one; they know their labels, so no fold could choose it."""
     vectors = _embeddings(context, model, feed, bf16=context.bf16)
     solver = probe.SOLVERS[context.kind.closed_form or ""]
-    return solver(vectors, rows.truth, context.kind.size, start.facts["strength"], *probe.given(rows.weights))
+    return solver(vectors, rows.truth, context.kind.size, start.facts["strength"], *given(rows.weights))
 
 
 def _score(context: Context, logits: Array, truth: Array) -> float:
     return round(float(context.kind.row_score(logits, truth).mean()), 6)
 
 
-def _fitted(context: Context, model: Packed, weights: probe.Weights, logits: Array, facts: dict[str, Any]) -> Fitted:
+def _fitted(context: Context, model: Packed, weights: Weights, logits: Array, facts: dict[str, Any]) -> Fitted:
     head = context.new_head()
     head.start(torch.from_numpy(weights[0]), torch.from_numpy(weights[1]))  # type: ignore[operator]
     return Fitted("contrastive", model.encoder.requires_grad_(True), head, logits, facts)

@@ -24,6 +24,7 @@ from tunewright.core.types import Array, Ragged, Windows
 from tunewright.heads._pooled import mean
 from tunewright.methods import probe
 from tunewright.methods._side_by_side import solver_of
+from tunewright.methods._strength import Solver, Weights, choose_strength, given, linear
 from tunewright.modalities.ngrams import Ngrams
 from tunewright.train.context import Context, Fitted
 from tunewright.train.examples import Examples, Part, encode
@@ -58,7 +59,7 @@ def fit(context: Context) -> Fitted:
     if strange:
         raise TunewrightError(f"method 'lexical' reads text, not {', '.join(sorted(strange))}", "use --method full")
     modality, examples = _counted(context, parts["train"])
-    strength, scores = probe.choose_strength(
+    strength, scores, crossed = choose_strength(
         _matrix(modality, examples.windows),
         examples.truth,
         kind,
@@ -70,10 +71,12 @@ def fit(context: Context) -> Fitted:
     )
     told = {"strength": strength, "cross_validation": scores}
     fitted = _fitted(context, modality, examples, solver, told)
+    if len(examples) == len(parts["train"].truth):  # else they are rows that were drawn
+        fitted = replace(fitted, crossed=crossed)
 
     def refit() -> Fitted:
         again = _fitted(context, *_counted(context, parts["train"].joined(parts["validation"])), solver, told)
-        return replace(again, validation_logits=fitted.validation_logits)
+        return replace(again, validation_logits=fitted.validation_logits, crossed=fitted.crossed)
 
     return replace(fitted, refit=refit)
 
@@ -124,10 +127,8 @@ def _counted(context: Context, part: Part) -> tuple[Ngrams, Examples]:
     return modality, encode(_some(part, drawn[:most]), list(context.task.inputs), modality, context.kind)
 
 
-def _fitted(
-    context: Context, modality: Ngrams, examples: Examples, solver: probe.Solver, told: dict[str, Any]
-) -> Fitted:
-    counted = probe.given(examples.weights)
+def _fitted(context: Context, modality: Ngrams, examples: Examples, solver: Solver, told: dict[str, Any]) -> Fitted:
+    counted = given(examples.weights)
     weights = solver(_matrix(modality, examples.windows), examples.truth, context.kind.size, told["strength"], *counted)
     validation = context.examples("validation", modality)
     encoder = NgramSum(torch.from_numpy(weights[0].T.astype(np.float32, order="C"))).to(context.device)
@@ -136,7 +137,7 @@ def _fitted(
         "lexical",
         encoder,
         Shift(torch.from_numpy(weights[1]).float()).to(context.device),
-        probe.linear(_matrix(modality, validation.windows), weights),
+        linear(_matrix(modality, validation.windows), weights),
         {**told, **sizes, "trainable_parameters": weights[0].size + weights[1].size},
         backbone=LoadedBackbone("ngrams", "ngrams", modality, encoder, encoder.width, "mean", {}),
         found=Found("n-grams", Path(), "rows", modality.digest, False),
@@ -166,7 +167,7 @@ def _some(part: Part, drawn: NDArray[np.int64]) -> Part:
     return part.take(np.sort(drawn).tolist())
 
 
-def _margins(features: Any, truth: Array, size: int, strength: float, weights: Array | None = None) -> probe.Weights:
+def _margins(features: Any, truth: Array, size: int, strength: float, weights: Array | None = None) -> Weights:
     """Linear support vector machines, one class against the others; of many classes, all at once.
 
     Source: Fan et al. 2008, LIBLINEAR; Crammer and Singer 2001, multiclass kernel-based vector machines.
@@ -179,11 +180,11 @@ def _margins(features: Any, truth: Array, size: int, strength: float, weights: A
         return probe.of_all_classes(model, features, truth, size, weights)
 
 
-def _margins_per_label(features: Any, truth: Array, size: int, strength: float) -> probe.Weights:
+def _margins_per_label(features: Any, truth: Array, size: int, strength: float) -> Weights:
     return probe.per_label(_margins, features, truth, size, strength)
 
 
-SOLVERS: dict[str, probe.Solver] = {
+SOLVERS: dict[str, Solver] = {
     "logistic": _margins,
     "logistic_per_label": _margins_per_label,
     "ridge": probe.SOLVERS["ridge"],

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold, StratifiedKFold
 from torch import nn
 
 from tunewright.core.errors import TunewrightError
-from tunewright.core.types import Array, Kind
-from tunewright.methods._side_by_side import SideBySide, solver_of
+from tunewright.core.types import Array
+from tunewright.methods._side_by_side import solver_of
+from tunewright.methods._strength import Solver, Weights, choose_strength, given, linear
 from tunewright.train.context import Context, Fitted
 from tunewright.train.examples import both_weights
-
-STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""Inverse regularisation C, weakest model first; embeddings have length 1, so useful values lie well above 1."""
-FOLDS = 3
-SEARCH_ROWS = 4_000
-"""Rows that the strength is chosen on at the most; the fit itself takes all."""
 
 ITERATIONS = 300
 TOLERANCE = 1e-4
 ABSENT = 10.0
 """How far the bias of a class that a fold lacks lies below all others."""
-
-Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""weight (k, d), bias (k,)"""
-Solver = Callable[..., Weights]
-"""(embeddings (n, d), which may be sparse, truth, k, strength) → weights of all k logits; behind these, where rows do
-not count alike, how much each does (n,)"""
 
 
 def fit(context: Context) -> Fitted:
@@ -45,18 +31,19 @@ def fit(context: Context) -> Fitted:
     if solver is None:
         raise TunewrightError(f"method 'probe' does not fit kind {context.target.kind!r}", "use --method full")
     embeddings, truth, counted = context.train_embeddings, context.train.truth, context.train.weights
-    strength, scores = choose_strength(
+    strength, scores, crossed = choose_strength(
         embeddings, truth, context.kind, solver, context.task.seed, lambda: context.run.stopping, weights=counted
     )
     facts = {"strength": strength, "cross_validation": scores}
-    fitted = _fitted(context, solver(embeddings, truth, context.kind.size, strength, *given(counted)), facts)
+    weights = solver(embeddings, truth, context.kind.size, strength, *given(counted))
+    fitted = replace(_fitted(context, weights, facts), crossed=crossed)
 
     def refit() -> Fitted:
         both = np.concatenate([embeddings, context.validation_embeddings])
         every = given(both_weights(counted, context.validation.weights))
         weights = solver(both, np.concatenate([truth, context.validation.truth]), context.kind.size, strength, *every)
         again = _fitted(context, weights, facts)
-        return replace(again, validation_logits=fitted.validation_logits)
+        return replace(again, validation_logits=fitted.validation_logits, crossed=crossed)
 
     return replace(fitted, refit=refit)
 
@@ -68,76 +55,6 @@ def started_head(context: Context) -> nn.Module:
     if start is not None:
         head.load_state_dict(start.head.state_dict())
     return head
-
-
-def choose_strength(
-    embeddings: Any,
-    truth: Array,
-    kind: Kind,
-    solver: Solver | SideBySide,
-    seed: int,
-    stopping: Callable[[], bool] = lambda: False,
-    strengths: Sequence[float] = STRENGTHS,
-    weights: Array | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """The strength with the best cross-validated row score, climbing from the middle while time allows.
-
-    Of strengths that score alike the stronger regularisation wins. Several targets have a strength each.
-
-    weights : (n,), how much each row counts; None = all alike
-    """
-    if isinstance(solver, SideBySide):
-        return solver.strengths(
-            embeddings, truth, lambda rows, own, of, by: choose_strength(rows, own, of, by, seed, stopping, strengths)
-        )
-    rows = np.random.default_rng(seed).permutation(len(truth))[:SEARCH_ROWS]
-    embeddings, truth, weights = embeddings[rows], truth[rows], None if weights is None else weights[rows]
-    folds = list(_folds(truth, seed))
-    scores: dict[float, float] = {}
-
-    def score(at: int) -> float:
-        hits = []
-        for learn, judge in folds:
-            found = solver(embeddings[learn], truth[learn], kind.size, strengths[at], *given(weights, learn))
-            hits.append(kind.row_score(linear(embeddings[judge], found), truth[judge]))
-        counted = None if weights is None else np.concatenate([weights[judge] for _, judge in folds])
-        scores[strengths[at]] = round(float(np.average(np.concatenate(hits), weights=counted)), 6)
-        return scores[strengths[at]]
-
-    middle = len(strengths) // 2
-    if not folds:
-        return strengths[middle], {}
-    best, top = middle, score(middle)
-    for step in (1, -1):
-        at = middle + step
-        while 0 <= at < len(strengths) and not stopping():
-            found = score(at)
-            if found < top or (step > 0 and found == top):
-                break
-            best, top, at = at, found, at + step
-        if best != middle:
-            break
-    return strengths[best], {f"{strength:g}": scores[strength] for strength in sorted(scores)}
-
-
-def given(weights: Array | None, rows: Any = slice(None)) -> tuple[Array, ...]:
-    """What follows the other arguments of a solver: the weights of some rows, or nothing."""
-    return () if weights is None else (weights[rows],)
-
-
-def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    labels = truth.ndim == 1 and truth.dtype.kind == "i"
-    if len(truth) < 2 * FOLDS or (labels and np.bincount(truth).max() < FOLDS):
-        return iter(())
-    splitter = (StratifiedKFold if labels else KFold)(FOLDS, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        return iter(list(splitter.split(np.zeros(len(truth)), truth if labels else None)))
-
-
-def linear(embeddings: Any, weights: Weights) -> Array:
-    """float32 (n, k): the logits of a linear model."""
-    return np.asarray(embeddings @ weights[0].T + weights[1], np.float32)
 
 
 def _fitted(context: Context, weights: Weights, facts: dict[str, Any]) -> Fitted:

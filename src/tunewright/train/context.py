@@ -42,6 +42,17 @@ from tunewright.train.repeats import repeats
 from tunewright.train.step import plain
 
 
+@dataclass(frozen=True)
+class Crossed:
+    """Training rows, answered by what was fitted on others.
+
+    rows : int64 (s,), their places in the training part; logits : float32 (s, k)
+    """
+
+    rows: NDArray[np.int64]
+    logits: Array
+
+
 @dataclass
 class Fitted:
     """What a method made.
@@ -51,6 +62,7 @@ class Fitted:
     refit : fits the same thing on training and validation rows together, where that is cheap
     backbone, found : what encodes its rows, where that is not the context's backbone
     apart : (n, k) as ``validation_logits``, each row by what was fitted on others; None = they are that themselves
+    crossed : training rows by cross-validation, where that was done anyway
     """
 
     method: str
@@ -62,6 +74,7 @@ class Fitted:
     backbone: LoadedBackbone | None = None
     found: Found | None = None
     apart: Array | None = None
+    crossed: Crossed | None = None
 
     @property
     def judged(self) -> Array:

@@ -56,10 +56,11 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
 
     baseline : words alone are fitted too, where a method is named
 
-    Words and the probe cost little, so the better of the two is kept. A rung that trains by gradient is kept where the
-    lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried whatever
-    the probe is worth, since a poor probe says nothing of the encoder once it is trained. The last rung blends the best
-    of what was fitted on the backbone with words: that costs nothing more, so any gain will do.
+    Words and the probe cost little, so the better of the two is kept; the cross-validation of their strengths has
+    judged them on training rows, too, which count with the validation rows. A rung that trains by gradient is kept
+    where the lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried
+    whatever the probe is worth, since a poor probe says nothing of the encoder once it is trained. The last rung
+    blends the best of what was fitted on the backbone with words: that costs nothing more, so any gain will do.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
@@ -87,9 +88,9 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         told |= {"trainable_parameters": fitted.facts.get("trainable_parameters")}
         context.run.log("rung", method=name, say=_said(context, rung), **told)
         rungs.append(rung)
-        _remember(context, name, fitted)
         if rung.kept:
             kept = fitted
+        _remember(context, name, fitted, kept)
         if kept is fitted or before is None:
             before = fitted
     assert kept is not None
@@ -103,14 +104,15 @@ def _too_late(context: Context, name: str) -> bool:
     return context.run.interrupted or (context.run.stopping and name != "blend")
 
 
-def _remember(context: Context, name: str, fitted: Fitted) -> None:
-    """What later rungs begin from."""
+def _remember(context: Context, name: str, fitted: Fitted, kept: Fitted | None) -> None:
+    """What later rungs begin from: where words are still what is kept, the best that was fitted on the backbone."""
     if name == "lexical":
         context.words = fitted
         return
     if name == "probe":
         context.start = fitted
-    if context.dense is None or _score(context, fitted) > _score(context, context.dense) or _on_trust(fitted):
+    best = context.dense
+    if best is None or kept is fitted or (kept is context.words and _score(context, fitted) > _score(context, best)):
         context.dense = fitted
 
 
@@ -153,9 +155,15 @@ def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
     return float(gains.mean()), float(gains.mean() - Z80 * error)
 
 
-def _row_scores(context: Context, fitted: Fitted) -> Any:
-    truth = context.kind.encode(context.parts["validation"].truth)
-    return context.kind.row_score(fitted.judged, truth)
+def _row_scores(context: Context, fitted: Fitted, other: Fitted | None = None) -> Any:
+    """(n,) of the validation rows, and before them of the training rows that it and ``other`` cross-validated alike."""
+    kind = context.kind
+    scores = kind.row_score(fitted.judged, kind.encode(context.parts["validation"].truth))
+    own, its = fitted.crossed, other.crossed if other is not None else None
+    if own is None or its is None or not np.array_equal(own.rows, its.rows):
+        return scores
+    of_train = kind.row_score(own.logits, kind.encode(context.parts["train"].truth)[own.rows])
+    return np.concatenate([of_train, scores])
 
 
 def _score(context: Context, fitted: Fitted) -> float:
@@ -169,7 +177,7 @@ def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: 
     size = sum(one.nbytes for module in (fitted.encoder, fitted.head) for one in module.state_dict().values())
     if before is None:
         return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
-    gain, low = paired_gain(scores, _row_scores(context, before))
+    gain, low = paired_gain(_row_scores(context, fitted, before), _row_scores(context, before, fitted))
     better = gain > 0 if fitted.method in CHEAP else low > 0 or _on_trust(fitted)
     return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
 
