@@ -2,7 +2,7 @@
 
 A piece of two or three characters counts as a word where it occurs often enough, where its parts come together far more
 often than chance would have it, and where different characters stand before and behind it: 房间 does, 的房 and 视机 do
-not. Pieces with a character that only carries the sentence, or turns its meaning, are left out.
+not. Pieces with a character that only carries the sentence, turns its meaning or counts, are left out.
 
 Source: pointwise mutual information by Sproat & Shih 1990 (A Statistical Method for Finding Word Boundaries in Chinese
 Text); the variety of neighbours by Jin & Tanaka-Ishii 2006 (Unsupervised Segmentation of Chinese Text by Use of
@@ -29,7 +29,8 @@ CARRYING = frozenset(
     "的了是在和也都就着过吗呢吧啊呀哦嘛与及或而但把被让给对从到向这那我你他她它们很太最更还又再才只个有要会能可去来说"
 )
 TURNING = frozenset("不没無无未非别勿莫否难")
-LEFT_OUT = CARRYING | TURNING
+COUNTING = frozenset("二三四五六七八九十两百千万")
+LEFT_OUT = CARRYING | TURNING | COUNTING
 
 
 def han_words(texts: Sequence[str], most: int) -> list[str]:
