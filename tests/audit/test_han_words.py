@@ -44,10 +44,10 @@ def test_the_sample_rows_have_words() -> None:
     assert all(2 <= len(word) <= 3 and not LEFT_OUT & set(word) for word in found)
 
 
-def test_words_that_turn_the_meaning_are_left_out_and_other_scripts_have_none() -> None:
-    texts = ["".join(one) for one in zip(made(), ["不满意", "满意"] * 200, made(), strict=True)]
+def test_words_that_turn_the_meaning_or_count_are_left_out_and_other_scripts_have_none() -> None:
+    texts = ["".join(one) for one in zip(made(), ["不满意", "满意三楼"] * 200, made(), strict=True)]
     found = han_words(texts, 100)
     assert "满意" in found
-    assert not [word for word in found if "不" in word]
+    assert not [word for word in found if "不" in word or "三" in word]
     assert han_words(["where is my order", "где мой заказ"] * 20, 100) == []
     assert han_words([], 100) == []
