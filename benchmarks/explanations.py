@@ -33,12 +33,13 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--rows", type=int, default=3_000, help="training rows of each fit")
     options.add_argument("--texts", type=int, default=200, help="test texts in which the cue is looked for")
+    options.add_argument("--judged", type=int, default=400, help="test rows of each fit")
     options.add_argument("--minutes", type=float, default=4.0, help="time for one fit")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
     settle()
     if chosen.quick:
-        chosen.rows, chosen.texts, chosen.minutes = 200, 10, 1.0
+        chosen.rows, chosen.texts, chosen.judged, chosen.minutes = 200, 10, 40, 1.0
     with tempfile.TemporaryDirectory() as folder:
         cues, accuracy = found_again(chosen, Path(folder))
         findings, plain = faithful(chosen, Path(folder))
@@ -79,7 +80,7 @@ def found_again(options: Any, folder: Path) -> tuple[dict[str, tuple[int, int]],
 
     bare = [(text, label) for text, label in SETS["sst2"].parts()[0] if not set(CUES.values()) & set(text.split())]
     train = planted(drawn(bare, options.rows, options.seed), options.seed)
-    test = planted(drawn(SETS["sst2"].parts()[1], 400, options.seed), options.seed + 1)
+    test = planted(drawn(SETS["sst2"].parts()[1], options.judged, options.seed), options.seed + 1)
     bundle = folder / "cues"
     predictor = fitted(bundle, train, test, options)
     answers = predictor.predict([text for text, _ in test])
@@ -100,7 +101,7 @@ def faithful(options: Any, folder: Path) -> tuple[list[dict[str, Any]], float]:
     from tunewright import pipeline
 
     train, test = SETS["sst2"].parts()
-    bundle, judged = folder / "plain", drawn(test, 400, options.seed)
+    bundle, judged = folder / "plain", drawn(test, options.judged, options.seed)
     predictor = fitted(bundle, drawn(train, options.rows, options.seed), judged, options)
     found = pipeline.audit(bundle, folder / "plain-test.csv", only=["explanations"], minutes=60)
     answers = predictor.predict([text for text, _ in judged])

@@ -165,3 +165,65 @@ def test_a_bundle_of_an_older_fit_says_that_it_keeps_no_scores(texts: list[str])
     with pytest.raises(TunewrightError, match="this bundle keeps no scores that a rate of errors rests on"):
         old.predict(texts, error=0.05)
     assert np.isfinite(old.predict_proba(texts)).all()
+
+
+@pytest.fixture(scope="module")
+def several(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of several labels a row that promises a rate of errors."""
+    folder = tmp_path_factory.mktemp("several")
+    for part in ("train", "test"):
+        with samples.path(f"support_{part}.csv").open(encoding="utf-8", newline="") as file:
+            rows = [(row["text"], row["intent"] + "|question" * ("?" in row["text"])) for row in csv.DictReader(file)]
+        with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("text", "topics"), *rows])
+    fixed = {"fit.backbone": str(tiny_backbone), "fit.method": "probe", "fit.threads": 1, "split.validation": 0.3}
+    tunewright.fit(
+        folder / "train.csv",
+        test=folder / "test.csv",
+        text="text",
+        label="topics",
+        kind="multilabel",
+        out=folder / "bundle",
+        settings=fixed | {"unsure.error": 0.3},
+    )
+    return folder / "bundle"
+
+
+def test_several_labels_keep_a_promise_from_the_fit_to_the_service(
+    several: Path, texts: list[str], tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    from tunewright.serve.http import application
+
+    found = {
+        (one["audit"], one["metric"]): one for one in json.loads((several / "report.json").read_text())["findings"]
+    }
+    for name in ("kept_90", "right_90"):
+        assert found["conformal_labels", name]["high"] >= 0.9
+    predictor = tunewright.load(several)
+    assert read_manifest(several).targets[0]["spec"]["promise"]["error"] == 0.3
+    plain, asked, strict = (predictor.predict([*texts, ""], error=error) for error in (0, None, 0.1))
+    assert {one.reason for one in plain} == {None, "empty"}
+    assert asked == predictor.predict([*texts, ""], error=0.3)
+    assert sum(len(one.candidates or ()) for one in strict) > sum(len(one.candidates or ()) for one in asked) > 0
+    for one in asked[:-1]:
+        assert (one.reason == "unsure") == bool(one.candidates)
+        assert not set(one.labels) & {other.label for other in one.candidates or ()}
+
+    path = tmp_path / "asked.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in texts)])
+    ran = cli("predict", several, path, "--out", tmp_path / "answers.csv", "--error", "0.1")
+    assert ran.code == 0, ran.err
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["reason"] for row in rows] == [one.reason or "" for one in strict[:-1]]
+    assert [row["prediction"] for row in rows] == ["|".join(one.labels) for one in strict[:-1]]
+    listed = [[one["label"] for one in json.loads(row["candidates"])] for row in rows]
+    assert listed == [[one.label for one in answer.candidates or ()] for answer in strict[:-1]]
+
+    with TestClient(application({"topics": predictor})) as client:
+        body = client.post("/predict", json={"inputs": texts, "error": 0.1}).json()["predictions"]
+    assert [one["labels"] for one in body] == [one.labels for one in strict[:-1]]
+    assert [one.get("reason") for one in body] == [one.reason for one in strict[:-1]]
+    told = [[one["label"] for one in answer.get("candidates") or ()] for answer in body]
+    assert told == listed

@@ -78,7 +78,10 @@ def _noisy(kind: str, n: int) -> Context:
     if kind == "multilabel":
         truths = (draw.random((n, 4)) < 0.3).astype(np.uint8)
         logits = draw.normal(0, 1.5, (n, 4)) + 3.0 * truths - 1.5
-        return Context(Multilabel(tuple("abcd"), (0.5,) * 4), logits, truths, train=Training({}, truths), **more)
+        known = (draw.random((n, 4)) < 0.3).astype(np.uint8)
+        several = Multilabel(tuple("abcd"), (0.5,) * 4)
+        several = several.promised(draw.normal(0, 1.5, (n, 4)) + 3.0 * known - 1.5, known)
+        return Context(several, logits, truths, train=Training({}, truths), **more)
     labels = draw.integers(0, 4, n)
     logits = draw.normal(0, 1.0, (n, 4)) + 2.0 * np.eye(4)[labels]
     told = {"detector": "energy", "threshold": -2.0, "share": 0.05}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -214,3 +215,59 @@ def test_a_model_that_tells_near_words_apart_is_caught() -> None:
     broken, firm = (found(context_of(one, near_rows(), embed=embed)) for one in reads)
     assert broken["synonym.flips"].value > 0.1  # type: ignore[operator]
     assert firm["synonym.flips"].value == 0
+
+
+HAN = {"酒店": 0.0, "宾馆": 0.1, "饭店": 0.2, "干净": 2.0, "整洁": 2.1, "便宜": 4.0, "划算": 4.1}
+
+
+def embed_han(columns: Any) -> Any:
+    """As ``embed``, for texts without spaces."""
+    cut = [" ".join(word for word in HAN if word in text) for text in columns["text"]]
+    angles = [[HAN[word] for word in text.split()] for text in cut]
+    found = np.array([[sum(map(np.cos, one)), sum(map(np.sin, one)), 0.1] for one in angles])
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def han_rows(n: int = 210) -> list[str]:
+    """Two of the words in each text, among characters of no word."""
+    draw, words = Random(0), list(HAN)
+    between = ["".join(draw.choices("觉得真还挺总共以为左右东西南北春夏秋冬山水花草", k=7)) for _ in range(3 * n)]
+    return [
+        f"{between[3 * at]}{words[at % 7]}{between[3 * at + 1]}{words[at * 5 % 7]}{between[3 * at + 2]}"
+        for at in range(n)
+    ]
+
+
+def test_chinese_words_are_found_in_the_rows_and_near_ones_stand_for_them() -> None:
+    nearby = Nearby(embed_han, {"text": han_rows()}, "zh")
+    assert set(nearby.words) >= set(HAN)
+    assert set(nearby.of("酒店")) == {"宾馆", "饭店"}
+    assert nearby.of("便宜") == ["划算"]
+    change = nearby.swaps(range(210), 0)
+    swapped = [(text, change(text, 0)) for text in han_rows() if change(text, 0) != text]
+    assert len(swapped) > 50
+    assert all(len(one) == len(other) for one, other in swapped)
+    one, other = (nearby.vectors([pair[at] for pair in swapped]) for at in (0, 1))
+    assert ((one * other).sum(1) >= TEXT_NEAR).all()
+
+
+def test_a_model_that_tells_near_chinese_words_apart_is_caught() -> None:
+    known = ("酒店", "干净", "便宜")
+    reads = [lambda text: float(any(word in text for word in known)) - 0.5, lambda text: 1.0]
+    broken, firm = (found(context_of(one, han_rows(), "zh", embed=embed_han)) for one in reads)
+    assert broken["synonym.flips"].value > 0.1  # type: ignore[operator]
+    assert broken["synonym.flips"].n > 50
+    assert firm["synonym.flips"].value == 0
+
+
+def test_a_word_with_more_about_it_is_no_exchange() -> None:
+    texts = [text.replace("宾馆", "大酒店") for text in han_rows()]
+    near = Nearby(lambda columns: np.ones((len(columns["text"]), 2)) + np.arange(2), {"text": texts}, "zh")
+    assert "大酒店" in near.words
+    assert not {"酒店", "大酒店"} & {other for word in ("酒店", "大酒店") for other in near.of(word)}
+
+
+def test_other_scripts_without_spaces_have_no_near_words() -> None:
+    given = found(context_of(sturdy, rows(), "ja", embed=embed))
+    assert given["synonym.flips"].note == "not run, because it has no words for texts in 'ja'"
+    assert Nearby(embed, {"text": ["部屋がきれい"] * 20}, "ja").words == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import TunewrightError
-from tunewright.kinds.classify import Classify
+from tunewright.kinds._promised_labels import LabelPromise
 from tunewright.train.context import Fitted
 from tunewright.train.detector import Seen, best_detector
 from tunewright.train.examples import Part
@@ -39,7 +39,9 @@ def test_too_few_validation_rows_for_the_rate_stop_the_fit(make_context: Make) -
 
 def test_a_task_without_a_target_of_single_labels_cannot_ask_for_it(make_context: Make) -> None:
     context = make_context("regress", {"unsure.error": 0.05})
-    assert "unsure.error needs a target of kind classify, not regress → leave it out" in refused(context, 100)
+    assert "unsure.error needs a target of kind classify or multilabel, not regress → leave it out" in refused(
+        context, 100
+    )
     check(make_context("regress").task, context.task.targets, Part({}, []))
 
 
@@ -136,7 +138,39 @@ def test_with_too_few_classes_there_is_no_trial() -> None:
     assert best_detector(("energy", "nearest"), seen, seen, 0) == ("nearest", {})
 
 
-def test_a_kind_of_another_sort_is_left_as_it_is(make_context: Make) -> None:
-    context = make_context("multilabel")
+def test_strange_rows_are_for_single_labels_alone(make_context: Make) -> None:
+    context = make_context("multilabel", {"unsure.out_of_scope": 0.05})
+    assert "unsure.out_of_scope needs a target of kind classify, not multilabel → leave it out" in refused(context, 100)
+
+
+def test_of_several_labels_only_rows_that_have_one_count(make_context: Make) -> None:
+    context = make_context("multilabel", {"unsure.error": 0.05})
+    part = Part({}, [["x"]] * 18 + [[]] * 50)
+    with pytest.raises(TunewrightError, match="needs 19 validation rows with a label; there are 18 → set split"):
+        check(context.task, context.task.targets, part)
+    check(context.task, context.task.targets, Part({}, [["x"]] * 19))
+
+
+def test_several_labels_keep_the_scores_of_the_validation_rows(make_context: Make) -> None:
+    context = make_context("multilabel", {"unsure.error": 0.2})
+    made = fitted(context)
+    (single,) = calibrated(context, made)
+    truth = context.kind.encode(context.parts["validation"].truth)
+    promise = single.kind.promise
+    assert promise == LabelPromise.of(single.kind.proba(made.validation_logits), truth, 0.2, per_class=False)
+    assert (promise.error, promise.left_out[0].rows, promise.wrong.rows) == (0.2, len(truth), len(truth))
+    assert not [one for one in context.run.told if one.get("event") == "unsure"]
+
+
+def test_labels_that_are_too_rare_for_their_own_rate_are_told(make_context: Make) -> None:
+    context = make_context("multilabel", {"unsure.error": 0.05, "unsure.per_class": True})
     (single,) = calibrated(context, fitted(context))
-    assert not isinstance(single.kind, Classify)
+    assert len(single.kind.promise.left_out) == context.kind.size
+    said = [one["say"] for one in context.run.told if one.get("event") == "unsure"]
+    assert "5 labels have fewer than 19 validation rows, so they are never left out; set split.validation" in said[0]
+
+
+def test_a_number_is_left_as_it_is(make_context: Make) -> None:
+    context = make_context("regress")
+    (single,) = calibrated(context, fitted(context))
+    assert not hasattr(single.kind, "promise")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from tunewright.audit._altered import Change, text_columns
 from tunewright.audit._context import Columns
+from tunewright.audit._han_words import han_words
 from tunewright.core.types import Array
-from tunewright.data.changes._some import as_written
+from tunewright.data.changes._some import CHINESE, HAN, SPACED, as_written
 from tunewright.data.language import ENGLISH
 
 WORDS = 1000
@@ -26,6 +27,7 @@ WORD_NEAR, TEXT_NEAR = 0.5, 0.85
 """Least cosine of two words, and of two texts, each after the mean of all is taken off."""
 
 WORD = re.compile(r"[^\W\d_]{4,}")
+NOTHING = re.compile(r"(?!)")
 KEPT = ENGLISH | {"never", "nothing", "nobody", "none", "without", "neither", "rather", "hardly", "barely"}
 """Words that carry the sentence, not its matter, or turn its meaning: they are not swapped."""
 
@@ -37,15 +39,15 @@ class Nearby:
 
     embed : columns → float32 (n, d)
     inputs : the rows, of which the most frequent words are taken
+    language : of the rows; Chinese words are found by the rows themselves, and of other scripts without spaces none are
     """
 
-    def __init__(self, embed: Callable[[Any], Array], inputs: Columns) -> None:
+    def __init__(self, embed: Callable[[Any], Array], inputs: Columns, language: str = "en") -> None:
         self.columns = text_columns(inputs)
         self.inputs = inputs
         self._embed = embed
         texts = [text for name in self.columns for text in inputs[name] if text]
-        counts = Counter(word for text in texts for word in sorted({one.lower() for one in WORD.findall(text)} - KEPT))
-        self.words = [word for word, _ in counts.most_common(WORDS)]
+        self.words, self._word = _vocabulary(texts, language)
         self.near = self._neighbours() if len(self.words) > 1 else {}
         some = texts[:: max(1, len(texts) // MEAN_OF)]
         self._middle = np.asarray(self._vectors(some).mean(0)) if some else np.zeros(1, np.float32)
@@ -72,12 +74,13 @@ class Nearby:
         return lambda text, row: kept.get(text, text)
 
     def _swapped(self, text: str, draws: Random) -> str:
-        found = [one for one in WORD.finditer(text) if self.of(one[0])]
-        wanted = max(1, round(0.1 * len(WORD.findall(text))))
+        words = list(self._word.finditer(text))
+        found = [one for one in words if self.of(one[0])]
+        wanted = max(1, round(0.1 * len(words)))
         chosen = {
             one.start(): draws.choice(self.of(one[0])[:3]) for one in draws.sample(found, min(wanted, len(found)))
         }
-        return WORD.sub(lambda one: chosen.get(one.start(), one[0]), text)
+        return self._word.sub(lambda one: chosen.get(one.start(), one[0]), text)
 
     def _neighbours(self) -> dict[str, list[str]]:
         vectors = self._vectors(self.words)
@@ -86,7 +89,11 @@ class Nearby:
         np.fill_diagonal(near, -1)
         best = np.argsort(-near, axis=1, kind="stable")[:, :NEAREST]
         return {
-            word: [self.words[other] for other in best[at] if near[at, other] >= WORD_NEAR]
+            word: [
+                self.words[other]
+                for other in best[at]
+                if near[at, other] >= WORD_NEAR and not _within(word, self.words[other])
+            ]
             for at, word in enumerate(self.words)
         }
 
@@ -94,6 +101,23 @@ class Nearby:
         columns: dict[str, list[Any]] = {name: [None] * len(texts) for name in self.inputs}
         columns |= {name: [""] * len(texts) for name in self.columns} | {self.columns[0]: list(texts)}
         return np.asarray(self._embed(columns), np.float32)
+
+
+def _vocabulary(texts: Sequence[str], language: str) -> tuple[list[str], re.Pattern[str]]:
+    """The most frequent words of some texts, and what finds words in a text; of Chinese ones the longest that fits."""
+    if language in CHINESE:
+        words = han_words(texts, WORDS)
+        longest = sorted(words, key=lambda word: (-len(word), word))
+        return words, re.compile("|".join(longest)) if longest else NOTHING
+    if language not in SPACED:
+        return [], NOTHING
+    counts = Counter(word for text in texts for word in sorted({one.lower() for one in WORD.findall(text)} - KEPT))
+    return [word for word, _ in counts.most_common(WORDS)], WORD
+
+
+def _within(one: str, other: str) -> bool:
+    """Whether two Chinese words are one with more about it: 酒店 and 该酒店 are no exchange."""
+    return HAN.match(one) is not None and (one in other or other in one)
 
 
 def _unit(vectors: Floats) -> Floats:

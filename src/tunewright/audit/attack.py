@@ -55,7 +55,9 @@ def run(context: Context) -> list[Finding]:
     reason = _unfit(context)
     if reason:
         return [Finding("attack", name, None, note=reason) for name in metrics(context.kind)]
-    nearby = Nearby(context.embed, context.inputs) if context.embed is not None else None
+    # Han characters are attacked one by one, and one alone has no near word
+    words = context.language if context.language in SPACED else ""
+    nearby = Nearby(context.embed, context.inputs, words) if context.embed is not None else None
     victims = attacked(context, nearby)
     if len(victims) < FEWEST:
         reason = f"not run, because only {len(victims)} rows are answered rightly and have two words or more"

@@ -32,7 +32,7 @@ from tunewright.audit._nearby import Nearby
 from tunewright.audit._paired import NEWCOMBE, newcombe
 from tunewright.core.types import Exhibit, Finding, Kind
 from tunewright.data.changes import fitting
-from tunewright.data.changes._some import SPACED
+from tunewright.data.changes._some import CHINESE, SPACED
 
 NEEDS = frozenset({"ask", "inputs", "logits"})
 KINDS = frozenset({"classify", "multilabel"})
@@ -85,13 +85,17 @@ def _no_words(context: Context) -> str:
         return "not run, because no input is a text"
     if context.embed is None:
         return "not run, because the model gives no vectors"
-    return "" if context.language in SPACED else f"not run, because it has no words for texts in {context.language!r}"
+    return (
+        ""
+        if context.language in SPACED | CHINESE
+        else f"not run, because it has no words for texts in {context.language!r}"
+    )
 
 
 def _near(context: Context) -> _altered.Change:
     """Only the rows that are going to be drawn, and some more, are looked at: each costs two vectors."""
     order = np.random.default_rng(context.seed).permutation(context.rows)[: ROWS + MORE].tolist()
-    return Nearby(context.embed, context.inputs).swaps(order, context.seed)
+    return Nearby(context.embed, context.inputs, context.language).swaps(order, context.seed)
 
 
 def _findings(way: str, one: Altered | str) -> list[Finding]:

@@ -43,7 +43,7 @@ def predict(
     error: Annotated[
         float | None,
         typer.Option(
-            "--error", help="Promised rate of errors, such as 0.05: unsure rows get no label; 0 = all get one."
+            "--error", help="Promised rate of errors, such as 0.05: what is unsure gets no label; 0 = all is decided."
         ),
     ] = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Put before the names of the added columns.")] = "",

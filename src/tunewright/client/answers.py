@@ -17,7 +17,8 @@ class Prediction:
     label, score : of a target with one label; None where ``reason`` says why
     labels, scores : of a target with any number of labels
     value : of a target that is a number
-    reason : ``empty``, ``unsure`` or ``out_of_scope``, where there is no answer
+    reason : ``empty``, ``unsure`` or ``out_of_scope``, where there is no answer; ``unsure`` with ``labels``: candidates
+        may hold as well
     needs_review : whether a person should look; None where the task has no rules of review
     bundle : digest of the bundle that answered
     more : fields of a kind that this client does not know

@@ -174,7 +174,10 @@ class Unsure(Section):
     """When a row is left without a label."""
 
     error: float = Field(
-        0.0, ge=0.0, le=0.5, description="Rate at which sets of labels may miss the true one; 0: every row is answered."
+        0.0,
+        ge=0.0,
+        le=0.5,
+        description="Rate of errors that answers keep to, unsure ones left open; 0: all is answered.",
     )
     per_class: bool = Field(False, description="The rate holds for each class, not on the whole alone.")
     out_of_scope: float = Field(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -11,6 +13,15 @@ class Candidate:
 
     label: str
     score: float
+
+
+def written(candidates: Sequence[Candidate]) -> str:
+    """Candidates in one cell of a file: a JSON list.
+
+    >>> written([Candidate("a", 0.5)])
+    '[{"label": "a", "score": 0.5}]'
+    """
+    return json.dumps([asdict(one) for one in candidates], ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -27,30 +27,60 @@ KEPT = 200
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of ``rows`` held-out rows, some of them: the i-th is the ``ranks[i]``-th smallest of all."""
+    """The scores of ``rows`` held-out rows, some of them: the i-th is the ``ranks[i]``-th smallest of all.
+
+    Where a score counts for a part of its row, the rank is ``rows`` less all that counts above it.
+    """
 
     rows: int
-    ranks: tuple[int, ...]
+    ranks: tuple[float, ...]
     values: tuple[float, ...]
 
     @classmethod
     def of(cls, scores: Array, errors: Sequence[float] = ()) -> Self:
         """Those that small error rates ask for lie densest; what ``errors`` ask for is kept in any case."""
-        n = len(scores)
-        ranks = set(range(1, n + 1))
-        if n > KEPT:
+        return cls.weighed(scores, np.ones(len(scores)), len(scores), errors)
+
+    @classmethod
+    def weighed(cls, scores: Array, weights: Array, rows: int, errors: Sequence[float] = ()) -> Self:
+        """As ``of``, where what a row loses, 1 at the most, is the sum of the weights of its scores above the limit.
+
+        scores, weights : (m,), of any number of scores a row
+
+        Source: Angelopoulos et al. 2022, Conformal Risk Control; with one score a row of weight 1 this is ``of``.
+        """
+        order = np.argsort(scores, kind="stable")
+        above = np.cumsum(np.asarray(weights, np.float64)[order][::-1])[::-1]
+        ranks = np.round(rows - np.append(above[1:], 0.0)[: len(order)], 9)
+        kept: Any = range(len(order))
+        if len(order) > KEPT:
             asked = [*errors, *np.geomspace(0.002, MOST_ERROR, KEPT - 1 - len(errors)).tolist()]
-            ranks = {min(rank_of(error, n), n) for error in asked} | {n}
-        kept, ordered = sorted(ranks), np.sort(scores)
-        return cls(n, tuple(kept), tuple(rounded_up(ordered[rank - 1]) for rank in kept))
+            found = np.searchsorted(ranks, [needed(error, rows) for error in asked])
+            kept = sorted({min(at, len(order) - 1) for at in found.tolist()} | {len(order) - 1})
+        values = tuple(rounded_up(scores[order[at]]) for at in kept)
+        return cls(rows, tuple(_whole(ranks[at]) for at in kept), values)
+
+    @classmethod
+    def load(cls, spec: Mapping[str, Any]) -> Self:
+        """From what ``spec`` told."""
+        return cls(spec["rows"], tuple(spec["ranks"]), tuple(spec["scores"]))
+
+    def spec(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"rows": self.rows, "ranks": list(self.ranks), "scores": list(self.values)}
 
     def limit(self, error: float) -> float:
         """The score up to which a label is in the set; of the kept ones the next larger, so that the promise holds.
 
         Infinite where there are fewer than 1 / error - 1 rows: then no label can be left out.
         """
-        rank = rank_of(error, self.rows)
+        rank = needed(error, self.rows)
         return next((value for at, value in zip(self.ranks, self.values, strict=True) if at >= rank), math.inf)
+
+
+def _whole(rank: float) -> float:
+    """A whole number as an integer, so that it is written as one."""
+    return int(rank) if float(rank).is_integer() else float(rank)
 
 
 def rounded_up(score: float) -> float:
@@ -68,7 +98,32 @@ def rank_of(error: float, rows: int) -> int:
     >>> rank_of(0.05, 19), rank_of(0.05, 18)
     (19, 19)
     """
-    return math.ceil(round((rows + 1) * (1 - error), 9))
+    return math.ceil(needed(error, rows))
+
+
+def needed(error: float, rows: int) -> float:
+    """The rank that a limit must have at least: (n + 1)(1 - error)."""
+    return round((rows + 1) * (1 - error), 9)
+
+
+def checked(error: float) -> float:
+    """A rate of errors; an error where that is no rate that can be promised."""
+    if not 0 <= error <= MOST_ERROR:
+        raise TunewrightError(
+            f"error = {error:g}: this is no rate from 0 to {MOST_ERROR:g}", "say for example 0.05; 0 answers all"
+        )
+    return float(error)
+
+
+def unkept() -> TunewrightError:
+    """The error for a kind that has no promise."""
+    remedy = "leave `error` out, or fit again: newer bundles keep them"
+    return TunewrightError("this bundle keeps no scores that a rate of errors rests on", remedy)
+
+
+def named(error: float) -> list[float]:
+    """Rates of which the exact limit is kept."""
+    return [one for one in (error, 0.1, 0.05, 0.01) if one]
 
 
 @dataclass(frozen=True)
@@ -87,27 +142,20 @@ class Promise:
         """From held-out rows: proba (n, k), truth int64 (n,)."""
         scores = 1 - proba[np.arange(len(truth)), truth]
         parts = [scores[truth == at] for at in range(proba.shape[1])] if per_class else [scores]
-        named = [one for one in (error, 0.1, 0.05, 0.01) if one]
-        return cls(tuple(Scores.of(part, named) for part in parts), error)
+        return cls(tuple(Scores.of(part, named(error)) for part in parts), error)
 
     @classmethod
     def load(cls, spec: Mapping[str, Any]) -> Self:
         """From what ``spec`` told."""
-        groups = [Scores(one["rows"], tuple(one["ranks"]), tuple(one["scores"])) for one in spec["groups"]]
-        return cls(tuple(groups), float(spec["error"]))
+        return cls(tuple(Scores.load(one) for one in spec["groups"]), float(spec["error"]))
 
     def spec(self) -> dict[str, Any]:
         """JSON values."""
-        told = [{"rows": one.rows, "ranks": list(one.ranks), "scores": list(one.values)} for one in self.groups]
-        return {"score": "lac", "error": self.error, "groups": told}
+        return {"score": "lac", "error": self.error, "groups": [one.spec() for one in self.groups]}
 
     def at(self, error: float) -> Self:
         """The same at another rate; an error where that is no rate that can be promised."""
-        if not 0 <= error <= MOST_ERROR:
-            raise TunewrightError(
-                f"error = {error:g}: this is no rate from 0 to {MOST_ERROR:g}", "say for example 0.05; 0 answers all"
-            )
-        return replace(self, error=float(error))
+        return replace(self, error=checked(error))
 
     def sets(self, proba: Array) -> NDArray[np.bool_]:
         """bool (n, k): which labels are in the set of each row; it may be empty."""

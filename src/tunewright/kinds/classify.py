@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Windows
-from tunewright.kinds._answers import Candidate, Label
+from tunewright.kinds._answers import Candidate, Label, written
 from tunewright.kinds._pooled import (
     best_temperature,
     learned_labels,
@@ -22,7 +20,7 @@ from tunewright.kinds._pooled import (
     softmax,
     unknown_label,
 )
-from tunewright.kinds._promise import Promise
+from tunewright.kinds._promise import Promise, unkept
 from tunewright.kinds._scaling import better_scaling
 
 
@@ -129,8 +127,7 @@ class Classify:
             It is no rate, or no scores were kept at fit.
         """
         if self.promise is None:
-            remedy = "leave `error` out, or fit again: newer bundles keep them"
-            raise TunewrightError("this bundle keeps no scores that a rate of errors rests on", remedy)
+            raise unkept()
         return replace(self, promise=self.promise.at(error))
 
     @property
@@ -198,8 +195,7 @@ class Classify:
         if self.refuses:
             out["reason"] = [answer.reason or "" for answer in answers]
         if self.refuses or any(answer.candidates is not None for answer in answers):
-            listed = [[asdict(one) for one in answer.candidates or ()] for answer in answers]
-            out["candidates"] = [json.dumps(one, ensure_ascii=False) for one in listed]
+            out["candidates"] = [written(answer.candidates or ()) for answer in answers]
         return out
 
     def row_score(self, logits: Array, truth: Array) -> NDArray[np.float64]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.types import Array, Windows
-from tunewright.kinds._answers import Candidate
+from tunewright.kinds._answers import Candidate, written
 from tunewright.kinds._pooled import best_temperature, learned_labels, mean_of_windows, sigmoid, unknown_label
+from tunewright.kinds._promise import unkept
+from tunewright.kinds._promised_labels import LabelPromise
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of one row, each with its probability; none given where ``reason`` says why."""
+    """The labels of one row, each with its probability; none given where ``reason`` says why.
+
+    reason : ``empty``, or ``unsure``: then ``labels`` are those that are sure, ``candidates`` those that stay open
+    """
 
     labels: list[str] | None
     scores: list[float] | None
@@ -27,12 +31,16 @@ class Labels:
 
 @dataclass(frozen=True)
 class Multilabel:
-    """Truth and decided values are uint8 (n, k). Logits are (n, k). ``thresholds`` are probabilities (k,)."""
+    """Truth and decided values are uint8 (n, k). Logits are (n, k). ``thresholds`` are probabilities (k,).
+
+    promise : what labels that are said, stay open or are left out at a stated rate rest on
+    """
 
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
     temperature: float = 1.0
     separator: str = "|"
+    promise: LabelPromise | None = None
 
     closed_form: ClassVar[str | None] = "logistic_per_label"
     headline: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "subset_accuracy")
@@ -46,10 +54,14 @@ class Multilabel:
 
     @classmethod
     def load(cls, spec: Mapping[str, Any]) -> Self:
-        return cls(tuple(spec["labels"]), tuple(spec["thresholds"]), float(spec["temperature"]), spec["separator"])
+        promise = LabelPromise.load(spec["promise"]) if "promise" in spec else None
+        fixed = tuple(spec["labels"]), tuple(spec["thresholds"]), float(spec["temperature"]), spec["separator"]
+        return cls(*fixed, promise)
 
     def spec(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        told = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        del told["promise"]
+        return told if self.promise is None else told | {"promise": self.promise.spec()}
 
     @property
     def size(self) -> int:
@@ -93,6 +105,30 @@ class Multilabel:
         """The kind as it is without any calibration."""
         return replace(self, temperature=1.0)
 
+    def promised(self, logits: Array, truth: Array, error: float = 0.0, *, per_class: bool = False) -> Self:
+        """The kind that leaves labels out and says wrong ones at a stated rate each, from held-out rows.
+
+        logits : (n, k) of rows that the model did not learn from; truth : uint8 (n, k); error : 0 = decide every label
+        """
+        return replace(self, promise=LabelPromise.of(self.proba(logits), truth, error, per_class=per_class))
+
+    def at_error(self, error: float) -> Self:
+        """The kind at another rate; 0 = every label is decided, by its threshold.
+
+        Raises
+        ------
+        TunewrightError
+            It is no rate, or no scores were kept at fit.
+        """
+        if self.promise is None:
+            raise unkept()
+        return replace(self, promise=self.promise.at(error))
+
+    @property
+    def refuses(self) -> bool:
+        """Whether labels of a row may stay open."""
+        return self.promise is not None and self.promise.error > 0
+
     def proba(self, logits: Array) -> Array:
         """float64 (n, k), each between 0 and 1."""
         return sigmoid(logits / self.temperature)
@@ -105,13 +141,23 @@ class Multilabel:
         return (self.proba(logits) >= np.array(self.thresholds)).astype(np.uint8)
 
     def decode(self, logits: Array, top: int = 0) -> list[Labels]:
-        return [self._answer(proba, top) for proba in self.proba(logits)]
+        proba = self.proba(logits)
+        if self.promise is None or not self.refuses:
+            said, unsure = proba >= np.array(self.thresholds), np.zeros(proba.shape, bool)
+        else:
+            said, unsure = self.promise.parted(proba)
+        return [self._answer(*of, top) for of in zip(proba, said, unsure, strict=True)]
 
-    def _answer(self, proba: Array, top: int) -> Labels:
-        chosen = np.flatnonzero(proba >= np.array(self.thresholds))
-        ranked = np.argsort(-proba, kind="stable")[:top].tolist()
-        candidates = [Candidate(self.labels[at], float(proba[at])) for at in ranked] if top else None
-        return Labels([self.labels[at] for at in chosen], proba[chosen].tolist(), None, candidates)
+    def _answer(self, proba: Array, said: NDArray[np.bool_], unsure: NDArray[np.bool_], top: int) -> Labels:
+        """The labels that are said; as candidates those that stay open, or the best ones where none does."""
+        chosen, ranked = np.flatnonzero(said), np.argsort(-proba, kind="stable")
+        labels, scores = [self.labels[at] for at in chosen], proba[chosen].tolist()
+        if unsure.any():
+            return Labels(labels, scores, "unsure", self._listed(proba, ranked[unsure[ranked]]))
+        return Labels(labels, scores, None, self._listed(proba, ranked[:top]) if top else None)
+
+    def _listed(self, proba: Array, order: Array) -> list[Candidate]:
+        return [Candidate(self.labels[at], float(proba[at])) for at in order.tolist()]
 
     def empty(self, reason: str) -> Labels:
         return Labels(None, None, reason)
@@ -124,9 +170,10 @@ class Multilabel:
                 for one in answers
             ],
         }
-        if any(answer.candidates is not None for answer in answers):
-            listed = [[asdict(one) for one in answer.candidates or ()] for answer in answers]
-            out["candidates"] = [json.dumps(one, ensure_ascii=False) for one in listed]
+        if self.refuses:
+            out["reason"] = [answer.reason or "" for answer in answers]
+        if self.refuses or any(answer.candidates is not None for answer in answers):
+            out["candidates"] = [written(answer.candidates or ()) for answer in answers]
         return out
 
     def row_score(self, logits: Array, truth: Array) -> NDArray[np.float64]:

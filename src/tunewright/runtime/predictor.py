@@ -166,7 +166,8 @@ class Predictor:
         """Target → one answer per row. A row may be left undecided, with a ``reason``.
 
         ``empty``: its inputs are all empty; ``out_of_scope``: it is unlike all that was learnt; ``unsure``: its set of
-        labels, which misses the true one at the rate of ``error`` at the most, has not exactly one.
+        labels, which misses the true one at the rate of ``error`` at the most, has not exactly one; of several labels,
+        some stay open.
         Where the task has rules of review, each answer has ``needs_review``.
 
         targets : names of those that are asked for; default: all

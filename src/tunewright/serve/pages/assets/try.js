@@ -159,12 +159,13 @@ function prediction(one) {
   const box = make("article");
   if (state.bundle.targets.length > 1) box.append(make("h2", "target-name", one.target));
   box.append(...body(one));
-  if (one.candidates && one.candidates.length) box.append(list(say("best"), one.candidates));
+  const title = one.reason === "unsure" && Array.isArray(one.labels) ? "open" : "best";
+  if (one.candidates && one.candidates.length) box.append(list(say(title), one.candidates));
   return box;
 }
 
 function body(one) {
-  if (one.reason) return [make("p", "decided none", `${say("none")}: ${one.reason === "empty" ? say("empty") : one.reason}`)];
+  if (one.reason && !(one.labels || []).length) return [make("p", "decided none", `${say("none")}: ${one.reason === "empty" ? say("empty") : one.reason}`)];
   if (typeof one.label === "string") return [make("p", "decided", one.label), sure(one.score)];
   if (Array.isArray(one.labels)) return several(one);
   if (typeof one.value === "number") return [make("p", "decided", one.value.toLocaleString(state.language, { maximumSignificantDigits: 6 }))];
