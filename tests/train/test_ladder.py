@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from tunewright.core import plugins
 from tunewright.core.journal import read_journal
-from tunewright.methods import probe
+from tunewright.methods import lexical, probe
 from tunewright.train import ladder
 from tunewright.train.context import Crossed, Fitted
 from tunewright.train.ladder import Z80, climb, paired_gain
@@ -220,6 +220,24 @@ def test_the_probe_is_fitted_again_when_it_stays(make_context: Make, monkeypatch
     assert fitted.refit is None, "what comes back is the second fit"
     assert any("fitted again on training and validation rows" in one.get("say", "") for one in context.run.told)
     assert rungs[1].facts["strength"] == fitted.facts["strength"]
+
+
+@pytest.mark.parametrize(("share", "again"), [(0.05, True), (0.5, False)])
+def test_words_are_not_learnt_again_where_that_takes_long_and_the_time_is_over(
+    share: float, again: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context("classify", {"fit.method": "lexical"})
+    words = replace(lexical.fit(context), facts={"first": True})
+    context.run.seconds, context.run.started = 100.0, time.monotonic() - 200.0
+    rung = replace(climb(make_context("classify", {"fit.method": "lexical"}))[1][0], seconds=100 * share)
+    made = ladder._on_all_rows(context, words, [rung])
+    assert (made is not words) == again
+    said = (
+        "fitted again on training"
+        if again
+        else f"not fitted again on all rows, which would take some {100 * share:.0f} s"
+    )
+    assert any(said in one.get("say", "") for one in context.run.told)
 
 
 @pytest.mark.parametrize("over", ["interrupted", "minutes"])

@@ -22,6 +22,8 @@ EPOCH_PASSES = 3.5
 """What an epoch of full fine-tuning costs, in passes of the frozen encoder over the training rows; measured: 2 to 3."""
 CHEAP = ("lexical", "probe", "blend")
 """Rungs that cost little: the better one is kept without proof."""
+AGAIN = 0.1
+"""The part of the time that words may take beyond its end to be learnt again from all rows."""
 Z80 = 0.8416
 """Standard normal quantile of a one-sided 80 % bound."""
 
@@ -94,10 +96,20 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         if kept is fitted or before is None:
             before = fitted
     assert kept is not None
-    if kept.refit is not None and not context.run.interrupted:
-        context.run.log("refit", say=f"{kept.method}: fitted again on training and validation rows together")
-        kept = kept.refit()
-    return kept, rungs
+    return _on_all_rows(context, kept, rungs), rungs
+
+
+def _on_all_rows(context: Context, kept: Fitted, rungs: list[Rung]) -> Fitted:
+    """Fitted again on training and validation rows together, where it can be and takes little."""
+    run = context.run
+    if kept.refit is None or run.interrupted:
+        return kept
+    words = next((one.seconds for one in rungs if one.method == "lexical" and kept.method in ("lexical", "blend")), 0.0)
+    if words > max(run.left, AGAIN * run.seconds, 0.0):
+        run.log("refit", say=f"{kept.method}: not fitted again on all rows, which would take some {words:.0f} s more")
+        return kept
+    run.log("refit", say=f"{kept.method}: fitted again on training and validation rows together")
+    return kept.refit()
 
 
 def _too_late(context: Context, name: str) -> bool:
