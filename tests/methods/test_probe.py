@@ -15,6 +15,7 @@ from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
 from tunewright.methods import _strength, probe
+from tunewright.train import context as context_module
 
 Make = Callable[..., Any]
 
@@ -197,3 +198,19 @@ def test_a_kind_without_closed_form_is_refused(make_context: Make) -> None:
     context.kind = Open(context.kind.labels)
     with pytest.raises(TunewrightError, match="method 'probe' does not fit kind 'classify' → use --method full"):
         probe.fit(context)
+
+
+@pytest.mark.parametrize(("minutes", "drawn"), [(60.0, False), (1e-6, True)])
+def test_of_many_rows_as_many_are_embedded_as_half_of_the_time_allows(
+    minutes: float, drawn: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_module, "FEW_ROWS", 50)
+    context = make_context("classify", {"fit.minutes": minutes})
+    fitted = probe.fit(context)
+    rows = len(context.train)
+    assert context.train_embeddings.shape[0] == (50 if drawn else rows)
+    assert (fitted.crossed is None) == drawn, "rows that were drawn have other places"
+    said = f"embedding 50 rows drawn from {rows}: all of them would take most of the time"
+    assert any(said in one.get("say", "") for one in context.run.told) == drawn
+    assert fitted.refit is not None
+    assert fitted.refit().validation_logits.shape == fitted.validation_logits.shape

@@ -30,20 +30,20 @@ def fit(context: Context) -> Fitted:
     solver = solver_of(context.kind, SOLVERS)
     if solver is None:
         raise TunewrightError(f"method 'probe' does not fit kind {context.target.kind!r}", "use --method full")
-    embeddings, truth, counted = context.train_embeddings, context.train.truth, context.train.weights
+    embeddings, truth, counted = context.train_embeddings, context.embedded.truth, context.embedded.weights
     strength, scores, crossed = choose_strength(
         embeddings, truth, context.kind, solver, context.task.seed, lambda: context.run.stopping, weights=counted
     )
     facts = {"strength": strength, "cross_validation": scores}
     weights = solver(embeddings, truth, context.kind.size, strength, *given(counted))
-    fitted = replace(_fitted(context, weights, facts), crossed=crossed)
+    fitted = replace(_fitted(context, weights, facts), crossed=crossed if context.embedded is context.train else None)
 
     def refit() -> Fitted:
         both = np.concatenate([embeddings, context.validation_embeddings])
         every = given(both_weights(counted, context.validation.weights))
         weights = solver(both, np.concatenate([truth, context.validation.truth]), context.kind.size, strength, *every)
         again = _fitted(context, weights, facts)
-        return replace(again, validation_logits=fitted.validation_logits, crossed=crossed)
+        return replace(again, validation_logits=fitted.validation_logits, crossed=fitted.crossed)
 
     return replace(fitted, refit=refit)
 

@@ -15,6 +15,8 @@ from tunewright.core.types import Array, Ragged, Windows
 from tunewright.modalities._pii import masked
 from tunewright.modalities._strings import encodable, half_pair, no_text
 
+AT_ONCE = 8_192
+"""Texts that are cut at once: what the tokenizer makes of a text takes a hundred times the memory of its tokens."""
 FEW = 4
 """Texts up to which the tokenizer's threads take longer to wake than to work."""
 
@@ -92,28 +94,36 @@ class Text:
             if len(columns) == 1
             else [_joined(at, row, self.separator) for at, row in enumerate(zip(*columns, strict=True))]
         )
-        encodings = self._encode(texts)
-        room = self.max_tokens - len(self.head) - len(self.tail)
-        blank = [(0, 0)]
-        pieces, spans, owner = [], [], []
-        for row, encoding in enumerate(encodings):
-            skip = self._prefix_length(encoding.ids)
-            ids, offsets = encoding.ids[skip:], encoding.offsets[skip:]
-            for start in range(0, max(len(ids), 1), room):
-                pieces.append([*self.head, *ids[start : start + room], *self.tail])
-                spans.append(blank * len(self.head) + offsets[start : start + room] + blank * len(self.tail))
-                owner.append(row)
-        input_ids = Ragged.of(pieces)
-        offsets_in_text = np.array([pair for window in spans for pair in window], np.int32).reshape(-1, 2) - len(
-            self.prefix
-        )
+        cut = [self._cut(texts[start : start + AT_ONCE], start) for start in range(0, len(texts) or 1, AT_ONCE)]
+        ids, spans, lengths, owner = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         return Windows(
             rows=len(texts),
-            owner=np.array(owner, np.int64),
-            cost=input_ids.lengths,
-            data={"input_ids": input_ids},
-            spans=Ragged(np.maximum(offsets_in_text, 0), input_ids.starts),
+            owner=owner,
+            cost=lengths,
+            data={"input_ids": Ragged(ids, starts)},
+            spans=Ragged(spans, starts),
         )
+
+    def _cut(self, texts: Sequence[Any], first: int) -> tuple[Array, Array, Array, Array]:
+        """Windows of some texts, the first of which is row ``first``, end to end: ids and spans of their tokens, their
+        lengths and their rows."""
+        room = self.max_tokens - len(self.head) - len(self.tail)
+        blank = [(0, 0)]
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        lengths, owner = [], []
+        for row, encoding in enumerate(self._encode(texts, first), first):
+            skip = self._prefix_length(encoding.ids)
+            own, offsets = encoding.ids[skip:], encoding.offsets[skip:]
+            for start in range(0, max(len(own), 1), room):
+                before = len(ids)
+                ids += [*self.head, *own[start : start + room], *self.tail]
+                spans += blank * len(self.head) + offsets[start : start + room] + blank * len(self.tail)
+                lengths.append(len(ids) - before)
+                owner.append(row)
+        in_text = np.array(spans, np.int32).reshape(-1, 2) - np.int32(len(self.prefix))
+        return np.array(ids, np.int32), np.maximum(in_text, 0), np.array(lengths, np.int64), np.array(owner, np.int64)
 
     def batch(self, windows: Windows, index: Array) -> dict[str, Array]:
         """input_ids, attention_mask : int64 (b, t)"""
@@ -136,14 +146,14 @@ class Text:
         own = self.prefix_ids
         return len(own) if tuple(ids[: len(own)]) == own else 0
 
-    def _encode(self, texts: Sequence[Any]) -> list[Any]:
+    def _encode(self, texts: Sequence[Any], first: int = 0) -> list[Any]:
         try:
             prefixed = [self.prefix + text for text in texts]
             if len(prefixed) <= FEW:
                 return [self.tokenizer.encode(text, add_special_tokens=False) for text in prefixed]
             return self.tokenizer.encode_batch(prefixed, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError):
-            for row, text in enumerate(texts):
+            for row, text in enumerate(texts, first):
                 if not isinstance(text, str):
                     raise no_text(row, text) from None
                 if not encodable(text):

@@ -41,6 +41,12 @@ from tunewright.train.pool import Pool
 from tunewright.train.repeats import repeats
 from tunewright.train.step import plain
 
+FEW_ROWS = 20_000
+"""Training rows that are embedded in any case."""
+TIMED_ROWS = 512
+EMBEDDING_SHARE = 0.5
+"""Of the time that is left, what embedding more rows than that may take."""
+
 
 @dataclass(frozen=True)
 class Crossed:
@@ -181,9 +187,23 @@ class Context:
         return encoder
 
     @cached_property
+    def embedded(self) -> Examples:
+        """The training rows that a closed form learns from: all of them, or as many as half of the time allows."""
+        rows = len(self.train)
+        if rows <= FEW_ROWS or self.pool is not None or self.task.privacy.epsilon:
+            return self.train
+        most = max(FEW_ROWS, int(rows * EMBEDDING_SHARE * self.run.left / self._pass_of(TIMED_ROWS)))
+        if most >= rows:
+            return self.train
+        self.run.log(
+            "rows", say=f"embedding {most:,} rows drawn from {rows:,}: all of them would take most of the time"
+        )
+        return self._some(self.train, most)
+
+    @cached_property
     def train_embeddings(self) -> NDArray[np.float32]:
-        """float32 (n, d): frozen embeddings of the training rows."""
-        return self._embed(self.train, "training")
+        """float32 (n, d): frozen embeddings of the rows of ``embedded``."""
+        return self._embed(self.embedded, "training")
 
     @cached_property
     def validation_embeddings(self) -> NDArray[np.float32]:
@@ -267,7 +287,7 @@ class Context:
         return {"windows": digest_of(windows), "bf16": self.bf16 and learnt, "device": self.device.type}
 
     def _embed(self, examples: Examples, part: str) -> NDArray[np.float32]:
-        learnt = examples is self.train
+        learnt = examples is self.embedded
         if self.pool is not None and (learnt or not self.bf16):
             whole, seconds = self._pool_embeddings
             name = "train" if learnt else "validation"
@@ -276,9 +296,31 @@ class Context:
         begun = self.run.elapsed
         out, seconds = self._embed_once(examples, part, learnt=learnt)
         if learnt:
-            self.pass_seconds = seconds
+            self.pass_seconds = seconds * len(self.train) / max(1, len(examples))
             self.run.reach(begun + seconds)
         return out
+
+    def _some(self, examples: Examples, count: int) -> Examples:
+        """So many of the rows, drawn by the seed, in the order that they have."""
+        drawn = np.sort(np.random.default_rng(self.task.seed).permutation(len(examples))[:count])
+        windows, truth = examples.windows.take_rows(drawn), examples.truth[drawn]
+        weights = None if examples.weights is None else examples.weights[drawn]
+        return Examples(windows, truth, self.kind.spread(truth, windows), weights)
+
+    def _pass_of(self, count: int) -> float:
+        """Seconds that the frozen encoder takes for all training rows, by so many of them."""
+        some = self._some(self.train, count)
+        begun = self.run.elapsed
+        frozen(
+            self.backbone.encoder,
+            Embed(self.backbone.pooling),
+            self.backbone.modality,
+            some.windows,
+            self.device,
+            bf16=self.bf16,
+        )
+        share = some.windows.cost.sum() / max(1, self.train.windows.cost.sum())
+        return float((self.run.elapsed - begun) / max(share, 1e-9)) or 1e-9
 
     @cached_property
     def _pool_embeddings(self) -> tuple[NDArray[np.float32], float]:
