@@ -51,11 +51,11 @@ def main() -> None:
     options.add_argument("--method", default="probe", help="of the fits; all but probe are fitted in two forms")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--worker", nargs=4, metavar=("FOLDER", "FORM", "TASKS", "THREADS"), help=argparse.SUPPRESS)
+    options.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.worker:
-        folder, form, tasks, threads = chosen.worker
-        return answer(asked([Path(folder) / name_of(at, form) for at in range(int(tasks))], int(threads)))
+        threads, *folders = chosen.worker
+        return answer(asked([Path(folder) for folder in folders], int(threads)))
     if not chosen.folder:
         options.error("--folder is needed")
     if chosen.quick:
@@ -65,10 +65,11 @@ def main() -> None:
     texts = [record["text"] for record in records(rows)][: 30 if chosen.quick else TEXTS]
     forms = {"one": (SHARED, 1), "many": (SHARED, chosen.tasks)}
     forms |= {} if chosen.method == "probe" else {"whole": (WHOLE, chosen.tasks)}
-    sides = {
-        name: Worker(__file__, chosen.folder, form, str(count), str(chosen.threads))
-        for name, (form, count) in forms.items()
-    }
+    draws = range(chosen.tasks) if chosen.method == "probe" else in_two_parts(chosen.folder)
+    sides = {}
+    for name, (form, count) in forms.items():
+        folders = [chosen.folder / name_of(at, form) for at in draws[:count]]
+        sides[name] = Worker(__file__, str(chosen.threads), *folders)
     try:
         rounds = [{name: side.ask({"texts": texts}) for name, side in sides.items()} for _ in range(chosen.rounds)]
         compared = sides["many"].ask({"compare": texts[:COMPARED]})
@@ -132,8 +133,16 @@ def make(folder: Path, tasks: int, fits: int, method: str) -> int:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import many_tasks; "
     code += f"many_tasks.fit_all({str(folder)!r}, {tasks}, {fits}, {method!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
+    if method != "probe":
+        return tasks
     marked = [json.loads((folder / name_of(at) / "bundle.json").read_text())["run"] for at in range(tasks)]
     return sum("drawn_from" not in one for one in marked)
+
+
+def in_two_parts(folder: Path) -> list[int]:
+    """The draws whose training beat its start, so that there is something to share in part; the others are left out."""
+    found = sorted(int(path.parent.name[-3:]) for path in folder.glob(f"{SHARED}-*/upper.*.onnx"))
+    return [at for at in found if (folder / name_of(at, WHOLE)).exists()]
 
 
 def name_of(at: int, form: str = SHARED) -> str:
@@ -147,22 +156,40 @@ def fit_all(folder: str, tasks: int, fits: int, method: str) -> None:
     by_label: dict[str, list[str]] = {}
     for record in records(data("banking77/train.csv")):
         by_label.setdefault(record["category"], []).append(record["text"])
-    forms = (SHARED,) if method == "probe" else (SHARED, WHOLE)
-    for at, form in itertools.product(range(tasks), forms):
-        out, draw = Path(folder) / name_of(at, form), random.Random(at)
-        if out.exists():
-            continue
-        if method == "probe" and at >= fits:
+    if method != "probe":
+        fit_tuned(Path(folder), tasks, method, by_label)
+        return
+    for at in range(tasks):
+        out = Path(folder) / name_of(at)
+        if at >= fits and not out.exists():
             redraw(Path(folder) / name_of(at % fits), out, at)
-            continue
-        classes, each = (CLASSES, ROWS) if method == "probe" else (TUNED_CLASSES, TUNED_ROWS)
-        picked = draw.sample([name for name in sorted(by_label) if len(by_label[name]) >= each], classes)
-        rows = [(text, name) for name in picked for text in draw.sample(by_label[name], each)]
-        table = {"text": [text for text, _ in rows], "category": [name for _, name in rows]}
-        settings: dict[str, Any] = {"fit.method": method, "fit.backbone": "minilm-en"}
-        if method != "probe":
-            settings |= {"fit.shared": form == SHARED, "fit.batch_rows": TUNED_BATCH}
-        pipeline.fit(table, out=out, text="text", label="category", settings=settings)
+        elif not out.exists():
+            table = drawn(by_label, at, CLASSES, ROWS)
+            settings = {"fit.method": "probe", "fit.backbone": "minilm-en"}
+            pipeline.fit(table, out=out, text="text", label="category", settings=settings)
+
+
+def fit_tuned(folder: Path, tasks: int, method: str, by_label: dict[str, list[str]]) -> None:
+    """Bundles in both forms, draw after draw, until so many have something to share in part."""
+    from tunewright import pipeline
+
+    for at in itertools.count():
+        if len(in_two_parts(folder)) >= tasks:
+            return
+        for form in (SHARED, WHOLE):
+            if not (folder / name_of(at, form)).exists():
+                table = drawn(by_label, at, TUNED_CLASSES, TUNED_ROWS)
+                settings: dict[str, Any] = {"fit.method": method, "fit.backbone": "minilm-en"}
+                settings |= {"fit.shared": form == SHARED, "fit.batch_rows": TUNED_BATCH}
+                pipeline.fit(table, out=folder / name_of(at, form), text="text", label="category", settings=settings)
+
+
+def drawn(by_label: dict[str, list[str]], seed: int, classes: int, rows: int) -> dict[str, list[str]]:
+    """So many rows of so many intents."""
+    draw = random.Random(seed)
+    picked = draw.sample(sorted(name for name, texts in by_label.items() if len(texts) >= rows), classes)
+    taken = [(text, name) for name in picked for text in draw.sample(by_label[name], rows)]
+    return {"text": [text for text, _ in taken], "category": [name for _, name in taken]}
 
 
 def redraw(source: Path, out: Path, seed: int) -> None:
@@ -227,6 +254,7 @@ def compare(loaded: list[Any], texts: list[str], threads: int) -> dict[str, Any]
     from tunewright.runtime.together import Pass, Question
 
     out = {"rows": 0, "labels": 0, "score": 0.0, "together": 0, "apart": 0.0}
+    assert len({id(one.encoder) for one in loaded}) == 1
     groups = [loaded[first : first + TOGETHER] for first in range(0, len(loaded), TOGETHER)]
     for group in groups[:: max(1, len(groups) // GROUPS)][:GROUPS]:  # each bundle alone reads 90 MB
         shared = Pass([Question(one, [texts]) for one in group]).answers()

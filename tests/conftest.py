@@ -104,25 +104,33 @@ def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def halved_bundles(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """``top-0``, ``top-1``, ``lora-0``, ``lora-1``: fits with ``fit.shared`` on the tiny backbone, each of other rows.
+    """``top-0``, ``top-1``, ``lora-0``, ``lora-1``: fits with ``fit.shared`` on the tiny backbone, each of a seed.
 
     ``whole`` is the fit of ``top-0`` in one part. Never change them: copy them.
     """
     import tunewright
 
     folder = tmp_path_factory.mktemp("halves")
-    head, *rows = samples.path("support_train.csv").read_text(encoding="utf-8").splitlines()
     # Enough steps to beat the start, which ships otherwise.
     steps = {"fit.epochs": 24, "fit.patience": 24, "fit.learning_rate": 5e-3, "fit.average": 0.0}
-    steps |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4, "split.test": 0.5, "fit.threads": 1}
+    steps |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4, "fit.threads": 1, "split.validation": 0.3}
     made = {}
     for name in ("top-0", "top-1", "whole", "lora-0", "lora-1"):
-        method, _, draw = name.replace("whole", "top-0").partition("-")
-        table = folder / f"rows-{draw}.csv"
-        table.write_text("\n".join([head, *rows[int(draw) :: 2]]) + "\n", encoding="utf-8")
-        own = {"fit.method": method, "fit.shared": name != "whole", "fit.backbone": str(tiny_backbone)}
+        method, _, seed = name.replace("whole", "top-0").partition("-")
+        own = {
+            "fit.method": method,
+            "fit.shared": name != "whole",
+            "fit.backbone": str(tiny_backbone),
+            "seed": int(seed),
+        }
         with remembered_traces():
-            tunewright.fit(table, text="text", label="intent", out=folder / name, settings=steps | own)
+            tunewright.fit(
+                samples.path("support_train.csv"),
+                text="text",
+                label="intent",
+                out=folder / name,
+                settings=steps | own,
+            )
         made[name] = folder / name
     return made
 

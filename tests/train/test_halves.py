@@ -66,8 +66,8 @@ def test_what_a_method_left_is_found_by_its_bits(method: Any, depth: int, make_c
     assert isinstance(lower, Lower)
     assert isinstance(upper, Upper)
     assert len(lower.layers) == depth
-    below = f"the word table and {depth} of 2 layers" if depth else "the word table"
-    assert f"fit.shared: {below} are as pretrained" in said(context)
+    below = f"the word table and {depth} of 2 layers are" if depth else "the word table is"
+    assert f"fit.shared: {below} as pretrained" in said(context)
 
 
 def test_one_bit_decides(make_context: Make) -> None:

@@ -32,8 +32,8 @@ def halves(context: Context, fitted: Fitted) -> tuple[nn.Module, nn.Module | Non
         return _said(context, said, encoder)
     if depth == layers:
         return _whole(context, fitted)
-    below = f"the word table and {depth} of {layers} layers" if depth else "the word table"
-    said = f"{below} are as pretrained: a part of its own, which bundles share"
+    below = f"the word table and {depth} of {layers} layers are" if depth else "the word table is"
+    said = f"{below} as pretrained: a part of its own, which bundles share"
     context.run.log("shared", layers=depth, say=f"{ASKED}: {said}")
     return Lower(encoder, depth), Upper(encoder, depth)
 
