@@ -7,12 +7,18 @@ with all its files. Memory is the resident set after loading and answering, p50 
 rounds of both processes are interleaved, each answering the same texts. Then 20 bundles are loaded alone, and their
 labels and scores of 20 texts must be those that each gave among the others, and as one of ten that share a pass.
 
+With --method top (or lora and others that leave a part of the backbone as it was) every bundle is fitted, once with
+`fit.shared` and once without (40 intents, 16 rows of each), and a third process loads those that have an encoder of
+their own each.
+
     python benchmarks/many_tasks.py --folder tasks/       expected: 2 minutes, and 1 more for each of the fits
+    python benchmarks/many_tasks.py --folder tops/ --method top --tasks 6       expected: 10 minutes
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -29,6 +35,10 @@ from typing import Any
 from _measure import Worker, answer, data, digest, held, parser, records, report, settle, short, spread
 
 TASKS, FITS, CLASSES, ROWS = 100, 4, 4, 16
+TUNED_CLASSES, TUNED_ROWS, TUNED_BATCH = 40, 16, 16
+"""Of bundles whose encoder is tuned: of fewer intents, or by fewer steps, some do not beat the probe, and it ships."""
+SHARED, WHOLE = "task", "whole"
+"""What the folders of bundles are called that share a part of their encoder, and of those that have their own."""
 TEXTS, COMPARED, TOGETHER, GROUPS = 300, 20, 10, 2
 TOLERANCE = 1e-5
 
@@ -37,45 +47,66 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--folder", type=Path, help="where the bundles are made, and found again")
     options.add_argument("--tasks", type=int, default=TASKS)
-    options.add_argument("--fits", type=int, default=FITS, help="bundles that are really fitted")
+    options.add_argument("--fits", type=int, default=FITS, help="bundles that are really fitted; all, unless probes")
+    options.add_argument("--method", default="probe", help="of the fits; all but probe are fitted in two forms")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--worker", nargs=3, metavar=("FOLDER", "TASKS", "THREADS"), help=argparse.SUPPRESS)
+    options.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.worker:
-        return answer(asked(Path(chosen.worker[0]), int(chosen.worker[1]), int(chosen.worker[2])))
+        threads, *folders = chosen.worker
+        return answer(asked([Path(folder) for folder in folders], int(threads)))
     if not chosen.folder:
         options.error("--folder is needed")
     if chosen.quick:
         chosen.tasks, chosen.fits, chosen.rounds = 4, 1, 2
-    fitted = make(chosen.folder, chosen.tasks, chosen.fits)
+    fitted = make(chosen.folder, chosen.tasks, chosen.fits, chosen.method)
     rows = data("banking77/test.csv")
     texts = [record["text"] for record in records(rows)][: 30 if chosen.quick else TEXTS]
-    sides = {count: Worker(__file__, chosen.folder, str(count), str(chosen.threads)) for count in (1, chosen.tasks)}
+    forms = {"one": (SHARED, 1), "many": (SHARED, chosen.tasks)}
+    forms |= {} if chosen.method == "probe" else {"whole": (WHOLE, chosen.tasks)}
+    draws = range(chosen.tasks) if chosen.method == "probe" else in_two_parts(chosen.folder)
+    sides = {}
+    for name, (form, count) in forms.items():
+        folders = [chosen.folder / name_of(at, form) for at in draws[:count]]
+        sides[name] = Worker(__file__, str(chosen.threads), *folders)
     try:
-        rounds = [{count: side.ask({"texts": texts}) for count, side in sides.items()} for _ in range(chosen.rounds)]
-        compared = sides[chosen.tasks].ask({"compare": texts[:COMPARED]})
+        rounds = [{name: side.ask({"texts": texts}) for name, side in sides.items()} for _ in range(chosen.rounds)]
+        compared = sides["many"].ask({"compare": texts[:COMPARED]})
     finally:
         for side in sides.values():
             side.stop()
-    one, many = ([each[count] for each in rounds] for count in sides)
-    head = ("tasks", "RSS MB", "p50 ms", "p99 ms", "load s", "encoders", "× one task", "target")
-    memory = many[-1]["rss_mb"] / one[-1]["rss_mb"]
-    slower = [b["p50_ms"] / a["p50_ms"] for a, b in zip(one, many, strict=True)]
-    told = f"RSS {memory:.2f}, p50 {median(slower):.2f} ({spread(slower)})"
-    target = f"RSS {held(memory, '≤ 1.5')}, p50 {held(median(slower), '≤ 1.3')}"
+    one, many, *whole = ([each[name] for each in rounds] for name in sides)
+    head = ("tasks", "RSS MB", "p50 ms", "p99 ms", "load s", "encoders", "MB on disk", "× one task", "target")
+    memory, slower = ratios(one, many)
+    told = against(one, many)
+    target = f"RSS {held(memory, '≤ 1.5')}, p50 {held(median(slower), '≤ 1.3')}" if chosen.method == "probe" else ""
     lines = [line("1", one, "", ""), line(str(chosen.tasks), many, told, target)]
+    lines += [line(f"{chosen.tasks}, each whole", own, against(one, own), "") for own in whole]
     alike = f"{compared['labels']} labels differ, scores by {compared['score']:.1e} at most"
     together = f"{compared['together']} labels differ, scores by {compared['apart']:.1e} at most"
     note = (
         f"n = {len(rounds)} rounds of {len(texts)} texts (test.csv {short(digest(rows))}), {chosen.threads} threads; "
-        f"medians, smallest–largest; {fitted} of {chosen.tasks} bundles fitted. Alone and among the others: "
-        f"{compared['rows']:,} answers, {alike}; {TOGETHER} bundles in one pass: {together}"
+        f"medians, smallest–largest; {fitted} of {chosen.tasks} bundles fitted by "
+        f"{chosen.method}, {many[0]['in_two']} with an encoder in two parts. "
+        f"Alone and among the others: {compared['rows']:,} answers, {alike}; "
+        f"{min(TOGETHER, chosen.tasks)} bundles in one pass: {together}"
     )
     report(chosen, head, lines, note, {"rounds": [{str(k): v for k, v in one.items()} for one in rounds], **compared})
     if compared["labels"] or compared["together"] or max(compared["score"], compared["apart"]) > TOLERANCE:
         raise SystemExit("the answers are not those of each bundle alone")
     return None
+
+
+def ratios(one: list[dict[str, Any]], many: list[dict[str, Any]]) -> tuple[float, list[float]]:
+    """Memory of many over that of one, and the same of the time of a text, round by round."""
+    slower = [b["p50_ms"] / a["p50_ms"] for a, b in zip(one, many, strict=True)]
+    return many[-1]["rss_mb"] / one[-1]["rss_mb"], slower
+
+
+def against(one: list[dict[str, Any]], many: list[dict[str, Any]]) -> str:
+    memory, slower = ratios(one, many)
+    return f"RSS {memory:.2f}, p50 {median(slower):.2f} ({spread(slower)})"
 
 
 def line(name: str, rounds: list[dict[str, Any]], told: str, target: str) -> tuple[str, ...]:
@@ -87,6 +118,7 @@ def line(name: str, rounds: list[dict[str, Any]], told: str, target: str) -> tup
         *cells,
         f"{rounds[0]['load_s']:.1f}",
         str(rounds[0]["encoders"]),
+        f"{rounds[0]['disk_mb']:.0f}",
         told,
         target,
     )
@@ -95,39 +127,69 @@ def line(name: str, rounds: list[dict[str, Any]], told: str, target: str) -> tup
 # --- the bundles ---
 
 
-def make(folder: Path, tasks: int, fits: int) -> int:
+def make(folder: Path, tasks: int, fits: int, method: str) -> int:
     """Bundles that are not there yet, in a process that does not measure; returns how many are fitted."""
     folder.mkdir(parents=True, exist_ok=True)
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import many_tasks; "
-    code += f"many_tasks.fit_all({str(folder)!r}, {tasks}, {fits})"
+    code += f"many_tasks.fit_all({str(folder)!r}, {tasks}, {fits}, {method!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
+    if method != "probe":
+        return tasks
     marked = [json.loads((folder / name_of(at) / "bundle.json").read_text())["run"] for at in range(tasks)]
     return sum("drawn_from" not in one for one in marked)
 
 
-def name_of(at: int) -> str:
-    return f"task-{at:03d}"
+def in_two_parts(folder: Path) -> list[int]:
+    """The draws whose training beat its start, so that there is something to share in part; the others are left out."""
+    found = sorted(int(path.parent.name[-3:]) for path in folder.glob(f"{SHARED}-*/upper.*.onnx"))
+    return [at for at in found if (folder / name_of(at, WHOLE)).exists()]
 
 
-def fit_all(folder: str, tasks: int, fits: int) -> None:
+def name_of(at: int, form: str = SHARED) -> str:
+    return f"{form}-{at:03d}"
+
+
+def fit_all(folder: str, tasks: int, fits: int, method: str) -> None:
     settle()
     from tunewright import pipeline
 
     by_label: dict[str, list[str]] = {}
     for record in records(data("banking77/train.csv")):
         by_label.setdefault(record["category"], []).append(record["text"])
+    if method != "probe":
+        fit_tuned(Path(folder), tasks, method, by_label)
+        return
     for at in range(tasks):
-        out, draw = Path(folder) / name_of(at), random.Random(at)
-        if out.exists():
-            continue
-        if at >= fits:
+        out = Path(folder) / name_of(at)
+        if at >= fits and not out.exists():
             redraw(Path(folder) / name_of(at % fits), out, at)
-            continue
-        picked = draw.sample(sorted(by_label), CLASSES)
-        rows = [(text, name) for name in picked for text in draw.sample(by_label[name], ROWS)]
-        table = {"text": [text for text, _ in rows], "category": [name for _, name in rows]}
-        settings = {"fit.method": "probe", "fit.backbone": "minilm-en"}
-        pipeline.fit(table, out=out, text="text", label="category", settings=settings)
+        elif not out.exists():
+            table = drawn(by_label, at, CLASSES, ROWS)
+            settings = {"fit.method": "probe", "fit.backbone": "minilm-en"}
+            pipeline.fit(table, out=out, text="text", label="category", settings=settings)
+
+
+def fit_tuned(folder: Path, tasks: int, method: str, by_label: dict[str, list[str]]) -> None:
+    """Bundles in both forms, draw after draw, until so many have something to share in part."""
+    from tunewright import pipeline
+
+    for at in itertools.count():
+        if len(in_two_parts(folder)) >= tasks:
+            return
+        for form in (SHARED, WHOLE):
+            if not (folder / name_of(at, form)).exists():
+                table = drawn(by_label, at, TUNED_CLASSES, TUNED_ROWS)
+                settings: dict[str, Any] = {"fit.method": method, "fit.backbone": "minilm-en"}
+                settings |= {"fit.shared": form == SHARED, "fit.batch_rows": TUNED_BATCH}
+                pipeline.fit(table, out=folder / name_of(at, form), text="text", label="category", settings=settings)
+
+
+def drawn(by_label: dict[str, list[str]], seed: int, classes: int, rows: int) -> dict[str, list[str]]:
+    """So many rows of so many intents."""
+    draw = random.Random(seed)
+    picked = draw.sample(sorted(name for name, texts in by_label.items() if len(texts) >= rows), classes)
+    taken = [(text, name) for name in picked for text in draw.sample(by_label[name], rows)]
+    return {"text": [text for text, _ in taken], "category": [name for _, name in taken]}
 
 
 def redraw(source: Path, out: Path, seed: int) -> None:
@@ -155,13 +217,14 @@ def redraw(source: Path, out: Path, seed: int) -> None:
 # --- what is measured, in a process of its own ---
 
 
-def asked(folder: Path, tasks: int, threads: int) -> Callable[[Any], dict[str, Any]]:
+def asked(folders: list[Path], threads: int) -> Callable[[Any], dict[str, Any]]:
     from tunewright.runtime.predictor import Predictor
     from tunewright.runtime.shelf import Shelf
 
     started, shelf = time.perf_counter(), Shelf()
-    loaded = [Predictor.load(folder / name_of(at), threads, shelf) for at in range(tasks)]
+    loaded = [Predictor.load(folder, threads, shelf) for folder in folders]
     load_s = time.perf_counter() - started
+    disk_mb = sum(one.manifest.size_bytes for one in loaded) / 1e6
 
     def ask(question: Any) -> dict[str, Any]:
         if "compare" in question:
@@ -169,7 +232,7 @@ def asked(folder: Path, tasks: int, threads: int) -> Callable[[Any], dict[str, A
         taken = []
         for at, text in enumerate(question["texts"]):
             begin = time.perf_counter()
-            loaded[at % tasks].predict([text])
+            loaded[at % len(loaded)].predict([text])
             taken.append(time.perf_counter() - begin)
         taken.sort()
         return {
@@ -178,6 +241,8 @@ def asked(folder: Path, tasks: int, threads: int) -> Callable[[Any], dict[str, A
             "rss_mb": rss_mb(),
             "load_s": load_s,
             "encoders": len(shelf.encoders),
+            "disk_mb": disk_mb,
+            "in_two": sum(len(one.manifest.encoder) > 1 for one in loaded),
         }
 
     return ask
@@ -189,6 +254,7 @@ def compare(loaded: list[Any], texts: list[str], threads: int) -> dict[str, Any]
     from tunewright.runtime.together import Pass, Question
 
     out = {"rows": 0, "labels": 0, "score": 0.0, "together": 0, "apart": 0.0}
+    assert len({id(one.encoder) for one in loaded}) == 1
     groups = [loaded[first : first + TOGETHER] for first in range(0, len(loaded), TOGETHER)]
     for group in groups[:: max(1, len(groups) // GROUPS)][:GROUPS]:  # each bundle alone reads 90 MB
         shared = Pass([Question(one, [texts]) for one in group]).answers()

@@ -102,30 +102,43 @@ def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
+@pytest.fixture(scope="session")
+def halved_bundles(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """``top-0``, ``top-1``, ``lora-0``, ``lora-1``: fits with ``fit.shared`` on the tiny backbone, each of a seed.
+
+    ``whole`` is the fit of ``top-0`` in one part. Never change them: copy them.
+    """
+    import tunewright
+
+    folder = tmp_path_factory.mktemp("halves")
+    # Enough steps to beat the start, which ships otherwise.
+    steps = {"fit.epochs": 24, "fit.patience": 24, "fit.learning_rate": 5e-3, "fit.average": 0.0}
+    steps |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4, "fit.threads": 1, "split.validation": 0.3}
+    made = {}
+    for name in ("top-0", "top-1", "whole", "lora-0", "lora-1"):
+        method, _, seed = name.replace("whole", "top-0").partition("-")
+        own = {
+            "fit.method": method,
+            "fit.shared": name != "whole",
+            "fit.backbone": str(tiny_backbone),
+            "seed": int(seed),
+        }
+        with remembered_traces():
+            tunewright.fit(
+                samples.path("support_train.csv"),
+                text="text",
+                label="intent",
+                out=folder / name,
+                settings=steps | own,
+            )
+        made[name] = folder / name
+    return made
+
+
 @pytest.fixture(scope="module")
 def traced_once() -> Iterator[None]:
     """Trace each architecture once: that is most of a small fit, and every bundle is compared with its model anyway."""
-    import onnx
-
-    from tunewright.train import export
-
-    trace = export._traced
-
-    def remembered(module: Any, arrays: Any, *rest: Any) -> onnx.ModelProto:
-        shapes = [(name, tuple(one.shape)) for name, one in module.state_dict().items()]
-        plain = [[one for one in vars(part).items() if isinstance(one[1], str | int)] for part in module.modules()]
-        values = [one.numpy(force=True).tobytes() for one in module.state_dict().values()]
-        alike = [values.index(one) for one in values]  # equal tensors are one in the graph
-        # A row of a small table, such as that of token types, stands in the graph as a constant.
-        folded = [value for value, (_, shape) in zip(values, shapes, strict=True) if len(shape) == 2 and shape[0] <= 2]
-        widths = [(name, tuple(one.shape[2:])) for name, one in arrays.items()]  # rows and steps are free
-        key = repr((module, shapes, alike, folded, plain, widths, rest))
-        if key not in TRACED:
-            TRACED[key] = trace(module, arrays, *rest).SerializeToString()
-        return onnx.ModelProto.FromString(TRACED[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_traced", remembered)
+    with remembered_traces():
         yield
 
 
@@ -306,3 +319,30 @@ def word_pieces(texts: list[str]) -> Any:
     ends = [(token, words.index(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]", ends)
     return tokenizer
+
+
+@contextmanager
+def remembered_traces() -> Iterator[None]:
+    """Inside, graphs that were traced before are not traced again."""
+    import onnx
+
+    from tunewright.train import export
+
+    trace = export._traced
+
+    def remembered(module: Any, arrays: Any, *rest: Any) -> onnx.ModelProto:
+        shapes = [(name, tuple(one.shape)) for name, one in module.state_dict().items()]
+        plain = [[one for one in vars(part).items() if isinstance(one[1], str | int)] for part in module.modules()]
+        values = [one.numpy(force=True).tobytes() for one in module.state_dict().values()]
+        alike = [values.index(one) for one in values]  # equal tensors are one in the graph
+        # A row of a small table, such as that of token types, stands in the graph as a constant.
+        folded = [value for value, (_, shape) in zip(values, shapes, strict=True) if len(shape) == 2 and shape[0] <= 2]
+        widths = [(name, tuple(one.shape[2:])) for name, one in arrays.items()]  # rows and steps are free
+        key = repr((module, shapes, alike, folded, plain, widths, rest))
+        if key not in TRACED:
+            TRACED[key] = trace(module, arrays, *rest).SerializeToString()
+        return onnx.ModelProto.FromString(TRACED[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", remembered)
+        yield

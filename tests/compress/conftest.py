@@ -47,9 +47,14 @@ def make(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Copy]:
     """``make("int8", "per tensor")``: the copy after one step, sealed."""
 
     def made(
-        step: str, setting: str, texts: Sequence[str] = (), name: str = "copy", lessons: Lessons | None = None
+        step: str,
+        setting: str,
+        texts: Sequence[str] = (),
+        name: str = "copy",
+        lessons: Lessons | None = None,
+        bundle: Path = tiny_bundle,
     ) -> Copy:
-        copy = Copy.of(tiny_bundle, tmp_path / name, [list(texts)], lessons)
+        copy = Copy.of(bundle, tmp_path / name, [list(texts)], lessons)
         plugins.load("compress", step).run(copy, setting)
         copy.sealed(step, setting, "sha256:whole")
         return copy

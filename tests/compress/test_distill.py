@@ -119,3 +119,13 @@ def test_numbers_are_learnt_by_their_squared_error() -> None:
     lesson = Lesson((Place(Head(), False, 1.0, slice(0, 1), slice(0, 1), slice(1, 2)),), 1, 1, 2.0)
     given, wanted = torch.tensor([[0.5, 1.0]]), torch.tensor([[3.0, 2.0, 1.0]])
     assert float(lesson.loss(given, wanted)[0]) == pytest.approx(0.5 * 0.25 + 0.5 * 0.0)
+
+
+def test_a_teacher_in_two_parts_is_counted_whole(
+    make: Callable[..., Copy], lessons: Callable[..., Lessons], halved_bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle = halved_bundles["top-0"]
+    counts = [distill._numbers_of(Copy.of(halved_bundles[name], tmp_path / name)) for name in ("top-0", "whole")]
+    assert counts[0] == counts[1]
+    copy = make("distill", "layers=1", lessons=lessons("layers=1", teacher=bundle), bundle=bundle)
+    assert copy.manifest.encoder == ("encoder.text",)

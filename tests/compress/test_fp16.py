@@ -47,3 +47,13 @@ def test_a_number_beyond_fp16_stays_in_fp32() -> None:
         "plain_fp16": TensorProto.FLOAT16,
     }
     onnx.checker.check_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
+
+
+def test_both_parts_of_an_encoder_are_halved(make: Callable[..., Copy], halved_bundles: dict[str, Path]) -> None:
+    copy = make("fp16", "weights in fp16", bundle=halved_bundles["top-0"])
+    for part, layer in (("encoder.text", 0), ("upper.text", 1)):
+        (half,) = (one for one in copy.graph(part).graph.initializer if one.name == f"layers.{layer}.up.weight_fp16")
+        assert half.data_type == TensorProto.FLOAT16
+    texts = ["my card was stolen"]
+    a, b = (Predictor.load(one, 1).embed(texts) for one in (halved_bundles["top-0"], copy.folder))
+    assert 0 < np.abs(a - b).max() < 0.01

@@ -15,6 +15,7 @@ from tunewright.compress import int8
 from tunewright.compress._copy import Copy
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.predictor import Predictor
+from tunewright.runtime.shelf import Shelf
 
 TEXTS = ["my card was stolen", "where is my refund?"]
 
@@ -145,3 +146,22 @@ def test_compressing_what_is_compressed_is_refused(make: Callable[..., Copy], tm
 def test_a_file_of_graphs_is_plain_onnx(make: Callable[..., Copy]) -> None:
     copy = make("int8", "per channel")
     onnx.checker.check_model(str(copy.folder / copy.manifest.parts["encoder.text"].file))
+
+
+@pytest.mark.parametrize("method", ["top", "lora"])
+def test_of_an_encoder_in_two_parts_both_are_changed_and_the_lower_one_stays_equal(
+    method: str, make: Callable[..., Copy], halved_bundles: dict[str, Path]
+) -> None:
+    folders = [halved_bundles[f"{method}-{at}"] for at in (0, 1)]
+    one, other = (make("int8", "per tensor", name=str(at), bundle=folder) for at, folder in enumerate(folders))
+    matrices = {"top": (4, 4), "lora": (0, 8)}[method]  # of two layers, before queries, keys and values are apart
+    by_part = [sum(name.endswith("_quantized") for name in tensors(one, part)) for part in one.manifest.encoder]
+    assert by_part == [count // 4 * 6 for count in matrices], "six in each layer: token-major in both parts"
+    assert "words.weight_int8" in tensors(one)
+    assert one.manifest.parts["encoder.text"] == other.manifest.parts["encoder.text"]
+    assert one.manifest.format == 3
+    shelf = Shelf()
+    pair = [Predictor.load(copy.folder, 1, shelf) for copy in (one, other)]
+    assert pair[0].encoder is pair[1].encoder
+    for small, folder in zip(pair, folders, strict=True):
+        assert np.abs(small.embed(TEXTS) - Predictor.load(folder, 1).embed(TEXTS)).max() < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -65,3 +66,11 @@ def test_fp16_before_it_and_a_model_without_products_are_refused(
     with pytest.raises(TunewrightError, match="no product in this bundle can be quantised beforehand → use --to int8"):
         int8_static.run(static, "whole ranges")
     assert isinstance(onnx.load(static.folder / static.manifest.parts["encoder.text"].file), onnx.ModelProto)
+
+
+def test_an_encoder_in_two_parts_is_refused(make: Callable[..., Copy], halved_bundles: dict[str, Path]) -> None:
+    message = (
+        r"does not fit an encoder in two parts \(fit.shared\): ranges from your texts .* → use --to int8, which leaves"
+    )
+    with pytest.raises(TunewrightError, match=message):
+        make("int8_static", "whole ranges", TEXTS, bundle=halved_bundles["top-0"])

@@ -142,3 +142,14 @@ def test_an_encoder_that_is_as_small_as_it_gets_is_refused(
     worth = prune.by_magnitude(encoder)
     with pytest.raises(TunewrightError, match="prune has nothing to take away"):
         prune.cut(encoder, worth, prune.How())
+
+
+def test_an_encoder_in_two_parts_is_one_of_the_bundles_own_afterwards(
+    make: Callable[..., Copy], lessons: Callable[..., Lessons], halved_bundles: dict[str, Path]
+) -> None:
+    bundle = halved_bundles["top-0"]
+    copy = make("prune", "half of the layers", lessons=lessons(teacher=bundle, importance="magnitude"), bundle=bundle)
+    assert copy.manifest.encoder == ("encoder.text",)
+    assert copy.manifest.format == 2
+    assert "layers.1.up.weight" not in copy.tensors("encoder.text")
+    assert len(Predictor.load(copy.folder, 1).predict(["my card was stolen"])) == 1

@@ -16,6 +16,7 @@ from tunewright.compress import _copy, vocabulary
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
 from tunewright.core import plugins
+from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.rebuild import rebuild
@@ -155,3 +156,14 @@ def test_what_lies_beside_the_graph_stays_the_network_alone(
     monkeypatch.setattr(_copy, "OUTSIDE", 16)
     copy = make("vocabulary", SEEN, TEXTS)
     assert rebuild(copy.folder).encoder.words.num_embeddings == copy.tensors("encoder.text")["words.weight"].shape[0]
+
+
+def test_an_encoder_in_two_parts_has_its_words_in_the_lower_one(
+    make: Callable[..., Copy], halved_bundles: dict[str, Path]
+) -> None:
+    bundle = halved_bundles["lora-0"]
+    copy = make("vocabulary", SEEN, TEXTS, bundle=bundle)
+    assert len(copy.tensors("encoder.text")["words.weight"]) == copy.manifest.backbone["config"]["vocab_size"]
+    whole, small = (Predictor.load(folder, 1).logits(TEXTS) for folder in (bundle, copy.folder))
+    assert all((logits == whole[name]).all() for name, logits in small.items())
+    assert copy.manifest.size_bytes < read_manifest(bundle).size_bytes

@@ -62,6 +62,14 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], object], *, sign: b
     (folder / MANIFEST).write_text(json.dumps(record), encoding="utf-8")
 
 
+def test_only_an_encoder_in_two_parts_needs_the_newest_format(bundle: Path) -> None:
+    plain = read_manifest(bundle)
+    assert (plain.format, plain.encoder, plain.heads) == (2, ("encoder.text",), ("head.label",))
+    upper = {"upper.text": Part("onnx", "head.label-4567.onnx")}
+    read = write_manifest(bundle, replace(plain, parts=upper | plain.parts))
+    assert (read.format, read.encoder, read.heads) == (3, ("encoder.text", "upper.text"), ("head.label",))
+
+
 def test_a_manifest_is_read_as_it_was_written(bundle: Path) -> None:
     read = read_manifest(bundle)
     assert read == replace(MANIFEST_, files=read.files, run=read.run, digest=read.digest)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from tunewright.backbones._encoder import summed
 from tunewright.core.errors import TunewrightError
 from tunewright.methods import prompt
 from tunewright.methods._partial import shared_layers
@@ -75,7 +76,7 @@ def test_the_prompt_moves_and_nothing_of_the_backbone(make_context: Make, last_i
     assert all(after[name].data_ptr() == value.data_ptr() for name, value in before.items())
     assert set(after) - set(before) == {"prompt"}
     inputs, place = drawn(context, 6)
-    begun = prompt.embedded(context.backbone.encoder, inputs["input_ids"]).flatten(0, 1)[place]
+    begun = summed(context.backbone.encoder, inputs["input_ids"]).flatten(0, 1)[place]
     assert ((after["prompt"] - begun).abs().amax(1) > 1e-3).all()
     assert fitted.facts["encoder_parameters"] == 6 * 32
     assert (fitted.facts["prompt_length"], fitted.facts["added_tensors"]) == (6, 1)

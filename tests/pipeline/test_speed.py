@@ -100,3 +100,10 @@ def test_the_verb_prints_a_table_and_json(tiny_bundle: Path, cli: Callable[..., 
     record = json.loads(cli("speed", tiny_bundle, "--threads", "1", "--json").out)
     assert set(record) == set(Speed.__dataclass_fields__)
     assert record["operators"]["Gemm"] > 0
+
+
+def test_operations_of_an_encoder_in_two_parts_are_those_of_both(halved_bundles: dict[str, Path]) -> None:
+    rows = {"text": ["my card was stolen", "where is it?"]}
+    whole, parted = (pipeline.speed(halved_bundles[name], rows, threads=1) for name in ("whole", "top-0"))
+    assert parted.operations == whole.operations
+    assert sum(parted.operators.values()) == pytest.approx(1)

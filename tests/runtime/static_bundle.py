@@ -66,6 +66,7 @@ def static_bundle(
     columns: Sequence[str] = ("text",),
     max_tokens: int = 64,
     words: int = 20_000,
+    in_two: bool = False,
 ) -> Manifest:
     """Write a bundle that predicts ``labels`` from ``texts`` into ``folder``; returns its manifest.
 
@@ -75,6 +76,7 @@ def static_bundle(
     columns : names of the input columns; ``texts`` hold them joined by line breaks
     max_tokens : longest window
     words : size of the vocabulary, the most frequent ones
+    in_two : let the encoder be in two parts: the vectors are turned in the lower one, and turned back in the upper one
     """
     text = Text(_tokenizer(texts, words), max_tokens)
     kind: Any = Classify.learn(labels, {})
@@ -93,7 +95,7 @@ def static_bundle(
         inputs=dict.fromkeys(columns, "text"),
         modalities={"text": modality},
         targets=[{"name": target.name, "kind": target.kind, "labels": list(kind.labels), "spec": kind.spec()}],
-        parts=_parts(folder, learnt),
+        parts=_parts(folder, learnt, in_two=in_two),
         backbone={"name": "static", "family": "static", "pooling": "mean", "width": width, "config": {}},
         method={"name": "naive_bayes"},
         task=Task(inputs=dict.fromkeys(columns, "text"), targets=(target,)).model_dump(mode="json"),
@@ -159,7 +161,7 @@ def _ids(windows: Windows) -> Ragged:
     return ids
 
 
-def _parts(folder: Path, learnt: Learnt) -> dict[str, Part]:
+def _parts(folder: Path, learnt: Learnt, *, in_two: bool) -> dict[str, Part]:
     tokens, states = ["rows", "tokens"], ["rows", "tokens", "width"]
     into_encoder = {"input_ids": (TensorProto.INT64, tokens), "attention_mask": (TensorProto.INT64, tokens)}
     into_head = {"states": (TensorProto.FLOAT, states), "mask": (TensorProto.FLOAT, tokens)}
@@ -177,8 +179,14 @@ def _parts(folder: Path, learnt: Learnt) -> dict[str, Part]:
     constants = {"steps": np.array([1]), "last": np.array([-1]), "one": np.float32(1), "tiny": np.float32(1e-12)}
     shared = {name: np.asarray(value) for name, value in constants.items()}
     of_head = {name: shared[name] for name in ("steps", "last", "one")}
-    return {
-        "encoder.text": _part(folder, "encoder.text", look_up, into_encoder, into_head, {"words": learnt.table}),
+    table, above = learnt.table, {}
+    if in_two:
+        turn = np.linalg.qr(np.random.default_rng(0).standard_normal((table.shape[1],) * 2))[0].astype(np.float32)
+        back, into_upper = [helper.make_node("MatMul", ["lower", "turn"], ["states"])], {"lower": into_head["states"]}
+        table, own = table @ turn.T, {"turn": turn}
+        above["upper.text"] = _part(folder, "upper.text", back, into_upper, {"states": into_head["states"]}, own)
+    return above | {
+        "encoder.text": _part(folder, "encoder.text", look_up, into_encoder, into_head, {"words": table}),
         "head.label": _part(
             folder,
             "head.label",
@@ -259,7 +267,7 @@ def commit_bundle(folder: Path) -> None:
     bundle = folder / f"format-{FORMAT}"
     if bundle.exists():
         raise FileExistsError(f"{bundle}: what is committed is never made again")
-    static_bundle(bundle, [row["text"] for row in rows], [row["intent"] for row in rows], 8, max_tokens=16)
+    static_bundle(bundle, [row["text"] for row in rows], [row["intent"] for row in rows], 8, max_tokens=16, in_two=True)
     manifest = _unsure(bundle, [row for name in ("support_test.csv", "support_zh_test.csv") for row in _rows(name)])
     answers = load(bundle).predict([*asked, "", " ".join(asked)], top=2)
     told = {"digest": manifest.digest, "inputs": [*asked, "", " ".join(asked)], "answers": list(map(asdict, answers))}

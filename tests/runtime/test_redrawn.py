@@ -54,3 +54,12 @@ def test_a_model_without_weights_of_its_own_is_refused(planted: Any) -> None:
 
     with pytest.raises(TunewrightError, match="the model is no bundle at hand → name a bundle's folder"):
         redrawn(planted({"label": Classify(("a", "b"))}, {"label": {}}), 0)
+
+
+def test_an_encoder_in_two_parts_is_drawn_as_one_in_one_part_is(halved_bundles: dict[str, Path]) -> None:
+    texts = [["where is my refund?", "my card was stolen"]]
+    whole, parted = (
+        next(iter(redrawn(Predictor.load(halved_bundles[name], 1), 1).logits_of(texts).values()))
+        for name in ("whole", "top-0")
+    )
+    np.testing.assert_allclose(whole, parted, atol=1e-4)

@@ -145,3 +145,14 @@ def test_nothing_is_left_of_an_export_that_fails(
 def test_an_unknown_form_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(TunewrightError, match="--to 'onx' is not known → did you mean 'onnx'"):
         export(tiny_bundle, "onx", tmp_path / "x")
+
+
+def test_an_encoder_in_two_parts_is_whole_for_transformers_and_two_graphs_for_others(
+    halved_bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    models = [to_hf(halved_bundles[name], tmp_path / name) / "model.safetensors" for name in ("whole", "top-0")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    out = to_onnx(halved_bundles["top-0"], tmp_path / "onnx")
+    graphs = json.loads((out / "about.json").read_text(encoding="utf-8"))["graphs"]
+    assert {"encoder.text", "upper.text"} < set(graphs)
+    assert (out / graphs["upper.text"]).is_file()

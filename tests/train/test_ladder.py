@@ -195,6 +195,17 @@ def test_words_and_the_probe_are_compared_on_the_training_rows_too_that_both_hav
     assert (rungs[0].score, rungs[1].score) == (1.0, 0.75), "what is told is of the validation rows"
 
 
+@pytest.mark.parametrize("setting", [{"fit.blend": False}, {"fit.shared": True}])
+def test_an_encoder_that_is_to_read_tokens_alone_gets_no_words(
+    setting: dict[str, bool], make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = lambda context: pytest.fail("a blend was tried")  # noqa: E731
+    context = context_of(make_context, monkeypatch, full=lambda context: turned(context, 0, 1), blend=refused)
+    named = {name.removeprefix("fit."): value for name, value in setting.items()}
+    context.task = context.task.model_copy(update={"fit": context.task.fit.model_copy(update=named)})
+    assert [rung.method for rung in climb(context)[1]] == ["lexical", "probe", "full"]
+
+
 def test_no_blend_rests_on_what_has_learnt_from_the_validation_rows(
     make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -135,11 +136,28 @@ class Encoder(nn.Module):
 
     def _embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
         """(b, t), positions (t, d) or (b, t, d) → (b * t, d): what the first layer reads."""
-        states = self.words(input_ids) + positions
-        if self.types is not None:
-            states = states + self.types.weight[0]
-        flat: Tensor = self.norm(states).view(-1, self.width)
+        flat: Tensor = self.norm(_summed(self, input_ids, positions)).view(-1, self.width)
         return dropout(flat, self.shape.dropout, self.training)
+
+
+class Tables(Protocol):
+    """What is looked up and added up for a token, as ``Encoder`` has it."""
+
+    shape: Shape
+    words: nn.Embedding
+    positions: nn.Embedding
+    types: nn.Embedding | None
+
+
+def summed(tables: Tables, input_ids: Tensor) -> Tensor:
+    """The sum of word, position and type: (b, t) → (b, t, d)."""
+    first = tables.shape.position_offset
+    return _summed(tables, input_ids, tables.positions.weight[first : first + input_ids.shape[1]])
+
+
+def _summed(tables: Tables, input_ids: Tensor, positions: Tensor) -> Tensor:
+    states: Tensor = tables.words(input_ids) + positions
+    return states if tables.types is None else states + tables.types.weight[0]
 
 
 def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:

@@ -24,6 +24,8 @@ DOMAIN = "com.microsoft"
 CLOSE = 1e-3
 """Largest difference of states of about 1 that counts as the same: the sums are taken in another order."""
 PARTS = ("query", "key", "value")
+INPUTS = (["input_ids", "attention_mask"], ["lower", "mask"])
+"""Of an encoder, or the lower part of one, and of the upper part."""
 Instead = dict[str, tuple[onnx.NodeProto, ...]]
 """Output of a node → the nodes that take its place."""
 
@@ -55,7 +57,7 @@ def token_major(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 
 def _rewritten(model: onnx.ModelProto) -> int:
     graph = model.graph
-    if [one.name for one in graph.input] != ["input_ids", "attention_mask"] or not graph.output:
+    if [one.name for one in graph.input] not in INPUTS or not graph.output:
         return 0
     makers = {out: node for node in graph.node for out in node.output}
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
@@ -71,7 +73,7 @@ def _rewritten(model: onnx.ModelProto) -> int:
     for one in found:
         instead |= dict.fromkeys((node.output[0] for node in one.nodes), ())
         instead[one.out] = _replaced(graph, one, constants)
-    count = helper.make_node("Shape", ["input_ids"], ["tokens.count"], name="tokens.count", start=1, end=2)
+    count = helper.make_node("Shape", [graph.input[0].name], ["tokens.count"], name="tokens.count", start=1, end=2)
     nodes = [new for node in graph.node for new in instead.get(node.output[0], (node,))]
     kept = [_copied(one) for one in (count, *nodes)]
     del graph.node[:]
@@ -205,7 +207,11 @@ def _replaced(graph: onnx.GraphProto, block: Block, constants: dict[str, Array])
 def _same(before: onnx.ModelProto, after: onnx.ModelProto) -> bool:
     """Whether two encoders give the same states for rows of different lengths."""
     mask = np.array([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
-    arrays = {"input_ids": np.arange(21).reshape(3, 7) % _words(before), "attention_mask": mask}
+    arrays: dict[str, Array] = {"input_ids": np.arange(21).reshape(3, 7) % _words(before), "attention_mask": mask}
+    if before.graph.input[0].name == "lower":
+        width = before.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+        states = np.random.default_rng(0).standard_normal((*mask.shape, width), np.float32)
+        arrays = {"lower": states, "mask": mask.astype(np.float32)}
     found = []
     for model in (before, after):
         options = onnxruntime.SessionOptions()

@@ -134,6 +134,7 @@ def training(
             **dict.fromkeys(("soup", "ensemble", "oversample"), 0),
             "workers": 1,
             "layer_decay": 1.0,
+            "shared": False,  # what comes out stands on no backbone that others could share
         }
     )
     task = lessons.task.model_copy(update={"fit": fit, "objectives": {}})

@@ -171,6 +171,5 @@ def _smaller(student: LoadedBackbone, teacher: int, name: str) -> None:
 
 def _numbers_of(copy: Copy) -> int:
     """Numbers in the tensors of the copy's encoder; constants of its graph are none."""
-    (part,) = (one for one in copy.manifest.parts if one.startswith("encoder."))
-    tensors = copy.beside(part) or copy.tensors(part)
-    return sum(one.size for one in tensors.values())
+    tensors = [copy.beside(part) or copy.tensors(part) for part in copy.manifest.encoder]
+    return sum(one.size for own in tensors for one in own.values())

@@ -72,7 +72,7 @@ def run(copy: Copy, setting: str) -> None:
     how, changed = WAYS[setting], 0
     for part in copy.manifest.parts:
         model = copy.graph(part)
-        if not part.startswith("encoder.") and sum(one.size for one in weights(model.graph).values()) < LARGE:
+        if part not in copy.manifest.encoder and sum(one.size for one in weights(model.graph).values()) < LARGE:
             continue
         if any(one.data_type == onnx.TensorProto.FLOAT16 for one in model.graph.initializer):
             raise TunewrightError("int8 stands after fp16", 'put it first: --to "int8,fp16"')

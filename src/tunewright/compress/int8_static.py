@@ -57,9 +57,15 @@ def run(copy: Copy, setting: str) -> None:
     Raises
     ------
     TunewrightError
-        It has no product with a matrix of its own, or its weights are in fp16 already.
+        It has no product with a matrix of its own, its weights are in fp16 already, or it is in two parts.
     """
-    (part,) = (name for name in copy.manifest.parts if name.startswith("encoder."))
+    part, *upper = copy.manifest.encoder
+    if upper:
+        raise TunewrightError(
+            "int8_static does not fit an encoder in two parts (fit.shared): ranges from your texts "
+            "would make the shared part one of this bundle alone",
+            "use --to int8, which leaves it shared, or fit without fit.shared",
+        )
     model = copy.graph(part)
     if any(one.data_type == onnx.TensorProto.FLOAT16 for one in model.graph.initializer):
         raise TunewrightError("int8_static stands after fp16", 'put it first: --to "int8_static,fp16"')

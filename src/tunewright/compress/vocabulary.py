@@ -180,7 +180,7 @@ def _same_tokens(before: Text, after: Text, new: dict[int, int], columns: Sequen
 
 def _cut_tables(copy: Copy, ids: Array) -> None:
     """Keep the rows ``ids`` of every table that is looked up by the ids of tokens: words, and maybe their scales."""
-    (part,) = (name for name in copy.manifest.parts if name.startswith("encoder."))
+    part = copy.manifest.encoder[0]
     model = copy.graph(part)
     graph, tables = model.graph, {one.name: one for one in model.graph.initializer}
     own = readers(graph, "input_ids")

@@ -8,16 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tunewright.core.errors import DamagedBundle, TunewrightError
 from tunewright.core.switch import recover
 
-FORMAT = 2
-"""2: a kind may keep a promise, a scaling and a detector, which a program that reads format 1 would not heed."""
+FORMAT = 3
+"""2: a kind may keep a promise, a scaling and a detector, which a program that reads format 1 would not heed.
+3: an encoder may be in two parts, of which a program that reads format 2 would run the lower one alone."""
+IN_ONE_PART = 2
+"""The format of bundles whose encoder is one part: programs that read no format 3 can read these."""
 MANIFEST = "bundle.json"
+ENCODER, UPPER = "encoder.", "upper."
+"""What names of parts begin with that make states of a modality's arrays, and states of those states."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ class Manifest:
     inputs : column → modality
     modalities : modality → its settings (its files lie in ``modality/NAME/``)
     targets : ``[{name, kind, spec}]``, the spec being what the kind's ``load`` reads
-    parts : ``encoder.MODALITY`` (inputs → states, mask), ``head.TARGET`` (states, mask → logits), ``embed``
+    parts : ``encoder.MODALITY`` (inputs → states, mask), ``head.TARGET`` (states, mask → logits), ``embed``. Where the
+        encoder is in two parts, ``encoder.MODALITY`` is the lower one, and ``upper.MODALITY`` (lower, mask → states)
+        stands between it and the heads
     files : path → sha256 and size_bytes
     run : what only tells about the run: seconds, memory, dates, versions, where settings came from
     """
@@ -59,7 +66,17 @@ class Manifest:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
-    format: int = FORMAT
+    format: int = IN_ONE_PART
+
+    @property
+    def encoder(self) -> tuple[str, ...]:
+        """Names of the parts of the encoder, in the order of computation: one, or the lower and the upper one."""
+        return tuple(sorted(name for name in self.parts if name.startswith((ENCODER, UPPER))))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the parts that take the encoder's states."""
+        return tuple(name for name in self.parts if name not in self.encoder)
 
     @property
     def size_bytes(self) -> int:
@@ -75,8 +92,11 @@ def sha256(path: Path) -> str:
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Take stock of a folder's files and write ``bundle.json``; returns the manifest with files and digest.
 
-    Files named ``report.*`` and ``card.*`` tell about the run, so they stand under ``run.files``.
+    Files named ``report.*`` and ``card.*`` tell about the run, so they stand under ``run.files``. The format is the
+    least one that has what the manifest uses.
     """
+    if len(manifest.encoder) > 1:
+        manifest = replace(manifest, format=FORMAT)
     inside: dict[str, dict[str, Any]] = {}
     told: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*")):

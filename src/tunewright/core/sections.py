@@ -123,6 +123,9 @@ class Fit(Section):
     soup_rates: bool = Field(False, description="Trainings of a soup step at 1, 1/2 and 2 times the rate, in turn.")
     ensemble: int = Field(0, ge=0, description="Trainings whose mean answers one further model learns; 0 = none.")
     max_tokens: int = Field(0, ge=0, description="Longest window in tokens; 0: the backbone's own.")
+    shared: bool = Field(
+        False, description="Ship what training left of the backbone as a part of its own, which bundles share."
+    )
     recompute: Literal["auto", "on", "off"] = Field(
         "auto", description="Compute activations twice instead of keeping them; auto: for long windows, or if need be."
     )

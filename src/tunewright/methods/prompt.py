@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.backbones._dropout import dropout
-from tunewright.backbones._encoder import Encoder, through
+from tunewright.backbones._encoder import Encoder, summed, through
 from tunewright.methods._partial import added_tensors, headed, shared_layers, trained
 from tunewright.methods._tokens import drawn
 from tunewright.train.context import Context, Fitted
@@ -37,7 +37,7 @@ class PromptedEncoder(Encoder):
         """As ``Encoder``'s."""
         rows, length = input_ids.shape[0], self.prompt.shape[0]
         mask = attention_mask.to(torch.float32)
-        states = torch.cat([self.prompt.expand(rows, -1, -1), embedded(self, input_ids)], 1)
+        states = torch.cat([self.prompt.expand(rows, -1, -1), summed(self, input_ids)], 1)
         tokens = states.shape[1]
         flat = self.norm(states).view(rows * tokens, self.width)
         flat = dropout(flat, self.shape.dropout, self.training)
@@ -51,19 +51,12 @@ def rebuilt(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:
     return PromptedEncoder(encoder, torch.empty_like(tensors["prompt"]))
 
 
-def embedded(encoder: Encoder, input_ids: Tensor) -> Tensor:
-    """The sum of word, position and type: (b, t) → (b, t, d)."""
-    first = encoder.shape.position_offset
-    states: Tensor = encoder.words(input_ids) + encoder.positions.weight[first : first + input_ids.shape[1]]
-    return states if encoder.types is None else states + encoder.types.weight[0]
-
-
 def fit(context: Context) -> Fitted:
     """Train ``fit.size`` vectors, which begin as real tokens, and the head."""
     length = context.task.fit.size or LENGTH
     backbone = shared_layers(context, "prompt")
     inputs, place = drawn(context, length)
-    encoder = PromptedEncoder(backbone, embedded(backbone, inputs["input_ids"]).flatten(0, 1)[place].detach())
+    encoder = PromptedEncoder(backbone, summed(backbone, inputs["input_ids"]).flatten(0, 1)[place].detach())
     model = headed(context, encoder)
     facts = {"prompt_length": length, "added_tensors": added_tensors(context, encoder)}
     return trained(context, context.course("prompt", model, rate=RATE), model, **facts)

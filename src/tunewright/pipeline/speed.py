@@ -135,9 +135,13 @@ def _seconds(work: Callable[[], Any]) -> float:
 def _operators(folder: Path, predictor: Predictor, windows: Windows) -> Operators:
     """What the encoder does in one bulk call, batch by batch as ``predict`` makes them."""
     modality = predictor.modality
-    part = predictor.manifest.parts[f"encoder.{next(iter(predictor.manifest.modalities))}"]
-    batches = by_cost(windows.cost, COST_BUDGET)
-    return operators(folder / part.file, (modality.batch(windows, index) for index in batches))
+    lower, *upper = (folder / predictor.manifest.parts[name].file for name in predictor.manifest.encoder)
+    batches = list(by_cost(windows.cost, COST_BUDGET))
+    done = operators(lower, (modality.batch(windows, index) for index in batches))
+    for graph in upper:
+        encoded = (predictor.encoder.graph(modality.batch(windows, index)) for index in batches)
+        done += operators(graph, ({"lower": one["states"], "mask": one["mask"]} for one in encoded))
+    return done
 
 
 def _form(predictor: Predictor, done: Operators) -> dict[str, Any]:

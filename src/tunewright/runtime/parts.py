@@ -34,8 +34,9 @@ class Parts:
         self._spin = spin
 
     def encoder(self) -> Encoder:
-        """The one encoder, with its modality."""
+        """The one encoder, with its modality; of one in two parts the lower one."""
         (name,) = set(self._manifest.inputs.values())
+        part = self._manifest.encoder[0]
         settings, own = self._manifest.modalities[name], f"modality/{name}/"
         files = [path for path in self._manifest.files if path.startswith(own)]
 
@@ -44,25 +45,33 @@ class Parts:
             return modality
 
         words = self._content(files, "modality", name, json.dumps(settings, sort_keys=True))
-        graph = self._content(self._files(f"encoder.{name}"), self._threads)
-        present(self._folder, self._manifest, [*files, *self._files(f"encoder.{name}")])
+        graph = self._content(self._files(part), self._threads)
+        present(self._folder, self._manifest, [*files, *self._files(part)])
         return self._shelf.take(
-            ("encoder", words, graph),
-            lambda: Encoder(
-                self._take(words, files, read), self._graph(f"encoder.{name}", self._threads, spin=self._spin)
-            ),
+            ("encoder", words, graph), lambda: Encoder(self._take(words, files, read), self._layers(part))
         )
+
+    def upper(self) -> Graph | None:
+        """The upper part of an encoder in two parts, which is this bundle's own."""
+        _, *above = self._manifest.encoder
+        return self._layers(above[0]) if above else None
 
     def heads(self) -> dict[str, Graph]:
         """All others by their names. They are small: a thread of their own would wait longer than it works."""
-        names = [name for name in self._manifest.parts if not name.startswith("encoder.")]
-        return {name: self._graph(name, 1) for name in names}
+        return {name: self._graph(name, 1) for name in self._manifest.heads}
 
     def scopes(self) -> dict[str, Scope]:
         """Target → detector of strange rows, where it has one."""
         told = {one["name"]: one["spec"]["scope"] for one in self._manifest.targets if "scope" in one["spec"]}
         verify(self._folder, self._manifest, [one["file"] for one in told.values() if one.get("file")])
         return {name: Scope.load(one, self._folder) for name, one in told.items()}
+
+    def _layers(self, name: str) -> Graph:
+        """A part of the encoder. Of two the larger may spin: its file, without weights, grows with its layers."""
+        sizes = {
+            one: self._manifest.files[self._manifest.parts[one].file]["size_bytes"] for one in self._manifest.encoder
+        }
+        return self._graph(name, self._threads, spin=self._spin and sizes[name] == max(sizes.values()))
 
     def _graph(self, name: str, threads: int, *, spin: bool = False) -> Graph:
         files = self._files(name)

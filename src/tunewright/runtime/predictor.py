@@ -16,7 +16,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
-from tunewright.runtime.encoder import Encoder
+from tunewright.runtime.encoder import Encoder, Head
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
 from tunewright.runtime.parts import Parts
@@ -47,6 +47,7 @@ class Predictor:
         heads: Mapping[str, Graph],
         folder: Path | None = None,
         scopes: Mapping[str, Scope] | None = None,
+        upper: Graph | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -55,6 +56,7 @@ class Predictor:
         self.scopes = dict(scopes or {})
         self.rules = Rules.of(manifest.task)
         self._heads = dict(heads)
+        self._upper = upper
 
     @classmethod
     def load(cls, folder: Path | str, threads: int = 0, shelf: Shelf | None = None) -> Self:
@@ -77,13 +79,14 @@ class Predictor:
         alone = shelf is None
         parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf, spin=alone)
         kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
-        return cls(manifest, parts.encoder(), kinds, parts.heads(), folder, parts.scopes())
+        return cls(manifest, parts.encoder(), kinds, parts.heads(), folder, parts.scopes(), parts.upper())
 
     def with_graphs(self, graphs: Mapping[str, Graph]) -> Self:
         """The same bundle, computed by other graphs of the same names."""
         out = copy.copy(self)
-        out._heads = {name: graph for name, graph in graphs.items() if not name.startswith("encoder.")}
-        out.encoder = Encoder(self.modality, *(graph for name, graph in graphs.items() if name not in out._heads))
+        lower, *upper = (graphs[name] for name in self.manifest.encoder)
+        out.encoder, out._upper = Encoder(self.modality, lower), upper[0] if upper else None
+        out._heads = {name: graphs[name] for name in self.manifest.heads}
         return out
 
     @property
@@ -181,12 +184,12 @@ class Predictor:
         (found,) = Pass([Question(self, self._columns(inputs), top, targets, error)]).answers()
         return found
 
-    def heads_for(self, targets: Sequence[str] | None, error: float | None) -> dict[str, Graph]:
-        """Part → graph, of all that such answers need; see ``answers``, also for what is raised."""
+    def heads_for(self, targets: Sequence[str] | None, error: float | None) -> dict[str, Head]:
+        """Part → head, of all that such answers need; see ``answers``, also for what is raised."""
         self.kinds_at(error)
         asked = list(self.kinds) if targets is None else targets
         embed = ["embed"] if any(self.scopes[name].by_vectors for name in asked if name in self.scopes) else []
-        return {part: self._heads[part] for part in (*(f"head.{name}" for name in asked), *embed)}
+        return self._named([*(f"head.{name}" for name in asked), *embed])
 
     def answers_from(
         self,
@@ -272,9 +275,12 @@ class Predictor:
         heads : names of parts that take an encoder's states and mask
         batches : indices of the windows that run together; default: of like length, under the cost budget
         """
-        graphs = {name: self._heads[name] for name in heads}
-        found = self.encoder.run(windows, dict.fromkeys(graphs.values()), batches)
-        return {name: found[graph] for name, graph in graphs.items()}
+        own = self._named(heads)
+        found = self.encoder.run(windows, dict.fromkeys(own.values()), batches)
+        return {name: found[head] for name, head in own.items()}
+
+    def _named(self, heads: Sequence[str]) -> dict[str, Head]:
+        return {name: Head(self._heads[name], self._upper) for name in heads}
 
 
 def undecided(kind: Kind, answer: Any) -> Any:

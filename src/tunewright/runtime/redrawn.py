@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.core.bundle import ENCODER
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 from tunewright.runtime.graphs import Graph
@@ -39,7 +40,7 @@ def redrawn(predictor: Predictor, seed: int) -> Predictor:
     for name, part in manifest.parts.items():
         graph = (folder / part.file).read_bytes()
         tensors = {one: value for data in part.data for one, value in _drawn(folder / data, graph, seed).items()}
-        graphs[name] = Graph(folder / part.file, available(), spin=name.startswith("encoder."), tensors=tensors)
+        graphs[name] = Graph(folder / part.file, available(), spin=name.startswith(ENCODER), tensors=tensors)
     return predictor.with_graphs(graphs)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.types import Array, Windows
-from tunewright.runtime.encoder import Encoder
-from tunewright.runtime.graphs import Graph
+from tunewright.runtime.encoder import Encoder, Head, Wanted
 
 
 class Asked(Protocol):
@@ -20,8 +19,8 @@ class Asked(Protocol):
     @property
     def encoder(self) -> Encoder: ...
 
-    def heads_for(self, targets: Sequence[str] | None, error: float | None) -> Mapping[str, Graph]:
-        """Part → graph, of all that these answers need."""
+    def heads_for(self, targets: Sequence[str] | None, error: float | None) -> Mapping[str, Head]:
+        """Part → head, of all that these answers need."""
         ...
 
     def answers_from(
@@ -73,24 +72,24 @@ class Pass:
         told = zip(self._questions, self._heads, self._rows, strict=True)
         return [self._answered(one, heads, rows, found) for one, heads, rows in told]
 
-    def _wanted(self) -> dict[Graph, NDArray[np.bool_] | None]:
+    def _wanted(self) -> dict[Head, Wanted]:
         """Head → whether each window is asked of it; None where a single question asks for all."""
         if len(self._questions) == 1:
             return dict.fromkeys(self._heads[0].values())
-        out: dict[Graph, NDArray[np.bool_] | None] = {}
+        out: dict[Head, Wanted] = {}
         for heads, rows in zip(self._heads, self._rows, strict=True):
             index = self._windows.of_rows(rows)
-            for graph in heads.values():
-                asked = out.setdefault(graph, np.zeros(len(self._windows), bool))
+            for head in heads.values():
+                asked = out.setdefault(head, np.zeros(len(self._windows), bool))
                 assert asked is not None
                 asked[index] = True
         return out
 
     def _answered(
-        self, one: Question, heads: Mapping[str, Graph], rows: NDArray[np.int64], found: Mapping[Graph, list[Array]]
+        self, one: Question, heads: Mapping[str, Head], rows: NDArray[np.int64], found: Mapping[Head, list[Array]]
     ) -> dict[str, list[Any]]:
         index = self._windows.of_rows(rows).tolist()
-        pieces = {part: [found[graph][at] for at in index] for part, graph in heads.items()}
+        pieces = {part: [found[head][at] for at in index] for part, head in heads.items()}
         windows = self._windows.take_rows(rows)
         return one.predictor.answers_from(one.columns, windows, pieces, one.top, one.targets, one.error)
 

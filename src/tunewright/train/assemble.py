@@ -21,6 +21,7 @@ from tunewright.kinds._several import Several, Single
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.context import Context, Fitted
 from tunewright.train.export import compare, export, rows_to_compare
+from tunewright.train.halves import halves
 from tunewright.train.outputs import frozen
 from tunewright.train.reference import reference, reference_of_each
 from tunewright.train.scopes import scoped
@@ -97,7 +98,8 @@ def _graphs(
     kind = context.kind
     own = apart(fitted.head, kind) if isinstance(kind, Several) else {context.target.name: fitted.head}
     heads = {f"head.{name}": head for name, head in own.items()} | {"embed": Embed(backbone.pooling)}
-    return export(folder, backbone.modality_name, backbone.modality, example, fitted.encoder, heads)
+    lower, upper = halves(context, fitted)
+    return export(folder, backbone.modality_name, backbone.modality, example, lower, heads, upper)
 
 
 def _told(backbone: LoadedBackbone, found: Found) -> dict[str, Any]:

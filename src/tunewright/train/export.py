@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from tunewright.core.bundle import Part
+from tunewright.core.bundle import ENCODER, UPPER, Part
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
 
@@ -42,12 +42,14 @@ def export(
     example: Windows,
     encoder: nn.Module,
     heads: Mapping[str, nn.Module],
+    upper: nn.Module | None = None,
 ) -> dict[str, Part]:
     """Write one graph for the encoder and one per head; each tensor is stored once, in ``weights/``.
 
     Parameters
     ----------
     example : the graphs are traced on two of these windows, with free numbers of rows and steps
+    upper : module of (lower, mask), where ``encoder`` is the lower half of one: it has a graph of its own
     heads : part name (``head.TARGET``, ``embed``) → module of (states, mask)
     """
     (folder / "weights").mkdir(parents=True, exist_ok=True)
@@ -56,12 +58,15 @@ def export(
     arrays = {name: torch.from_numpy(value) for name, value in modality.batch(example, two).items()}
     with torch.no_grad():
         states, mask = encoder(**arrays)
-    name = f"encoder.{modality_name}"
+    name = f"{ENCODER}{modality_name}"
     parts = {name: _part(folder, name, encoder, arrays, modality.axes, ("states", "mask"))}
     steps = next(axes[1] for axes in modality.axes.values() if len(axes) > 1)
     # An encoder that pools by itself gives one state per row, whatever its inputs' length.
     inner = ("rows",) if mask.shape[1] == 1 < max(one.shape[1] for one in arrays.values()) else ("rows", steps)
-    axes = {"states": inner, "mask": inner}
+    axes = {"states": inner, "lower": inner, "mask": inner}
+    if upper is not None:
+        name, lower = f"{UPPER}{modality_name}", {"lower": states, "mask": mask}
+        parts[name] = _part(folder, name, upper.cpu().eval(), lower, axes, ("states",))
     for name, head in heads.items():
         parts[name] = _part(folder, name, head, {"states": states, "mask": mask}, axes, ("logits",))
     return parts

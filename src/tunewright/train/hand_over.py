@@ -14,7 +14,7 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
 from tunewright.core.folder import new_folder
-from tunewright.train.rebuild import tensors_of
+from tunewright.train.rebuild import encoder_of, tensors_of
 
 HF_README = """# {name}
 
@@ -87,7 +87,7 @@ def to_hf(bundle: Path, out: Path) -> Path:
             f"{bundle}: heads of its attention were pruned, which a model of transformers has no place for",
             "use --to onnx",
         )
-    own = tensors_of(bundle, manifest, f"encoder.{next(iter(manifest.modalities))}")
+    own = encoder_of(bundle, manifest)
     theirs = family.tensors(own, config)
     if sum(one.numel() for one in own.values()) != sum(one.numel() for one in theirs.values()):
         name = manifest.backbone["family"]

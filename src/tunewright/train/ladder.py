@@ -156,7 +156,9 @@ def _rungs(context: Context) -> Iterator[str]:
     else:
         yield "full"
     # What is taken on trust has learnt from the rows that the shares of a blend would be fitted on.
-    if context.task.fit.blend and context.words and context.dense and not _on_trust(context.dense):
+    # An encoder that is to be shared reads tokens alone.
+    fit = context.task.fit
+    if fit.blend and not fit.shared and context.words and context.dense and not _on_trust(context.dense):
         yield "blend"
 
 

@@ -58,7 +58,7 @@ def rebuild(folder: Path, seed: int | None = None) -> Rebuilt:
     done = [one["step"] for one in manifest.method.get("compressed", ())]
     if set(done) - TRAINABLE:
         raise TunewrightError(f"{folder}: the bundle is compressed ({', '.join(done)}), so it has no gradients", REMEDY)
-    names = ["encoder.text", *(f"head.{one['name']}" for one in manifest.targets)]
+    names = [*manifest.encoder, *(f"head.{one['name']}" for one in manifest.targets)]
     files = [path for name in names for path in manifest.parts[name].data]
     if not files or not all((folder / path).is_file() for path in files):
         raise TunewrightError(f"{folder}: the bundle has no weights beside its graphs, so no gradients", REMEDY)
@@ -70,6 +70,11 @@ def rebuild(folder: Path, seed: int | None = None) -> Rebuilt:
     for module in (encoder, *heads.values()):
         module.eval().requires_grad_(False)
     return Rebuilt(manifest, modality, kinds, encoder, heads)
+
+
+def encoder_of(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
+    """The tensors of a bundle's whole encoder, which may be in two parts."""
+    return {name: value for part in manifest.encoder for name, value in tensors_of(folder, manifest, part).items()}
 
 
 def tensors_of(folder: Path, manifest: Manifest, part: str) -> dict[str, Tensor]:
@@ -93,7 +98,7 @@ def _encoder(folder: Path, manifest: Manifest, seed: int | None) -> nn.Module:
     family: Any = plugins.load("backbones", about["family"]) if known else None
     if not hasattr(family, "encoder"):
         raise TunewrightError(f"{folder}: an encoder of family {about['family']!r} has no gradients here", REMEDY)
-    tensors = _drawn(folder, manifest, "encoder.text", seed)
+    tensors = {name: one for part in manifest.encoder for name, one in _drawn(folder, manifest, part, seed).items()}
     with torch.device("meta" if about["family"] != "automodel" else "cpu"):  # such modules have tables of their own
         encoder = family.encoder(about["config"])
         plugin: Any = plugins.load("methods", method) if method in plugins.names("methods") else None
