@@ -11,7 +11,7 @@ import pytest
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
 from tunewright.core import plugins
-from tunewright.core.bundle import FORMAT, read_manifest, verify
+from tunewright.core.bundle import IN_ONE_PART, read_manifest, verify
 from tunewright.runtime.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("traced_once")
@@ -36,7 +36,7 @@ def test_each_setting_gives_a_bundle_that_answers_and_says_what_was_done(
         copy.sealed(step, setting, whole.manifest.digest)
         manifest = read_manifest(copy.folder)
         verify(copy.folder, manifest)
-        assert manifest.format == FORMAT
+        assert manifest.format == IN_ONE_PART
         (done,) = manifest.method["compressed"]
         assert done == {"step": step, "setting": setting, "from": whole.manifest.digest, "notes": copy.notes}
         assert manifest.metrics == {}
