@@ -161,8 +161,9 @@ def of_tunewright(backbone: Path, threads: int) -> Side:
     from tunewright.core.run import Run
     from tunewright.core.task import read_task
     from tunewright.train import device
-    from tunewright.train.context import Context, Fitted
+    from tunewright.train.context import Context
     from tunewright.train.examples import Part
+    from tunewright.train.fitted import Fitted
     from tunewright.train.learn import prepare
     from tunewright.train.outputs import frozen, logits_of
 

@@ -17,8 +17,9 @@ from tunewright import samples
 from tunewright.core import plugins
 from tunewright.methods import _partial, probe
 from tunewright.train import checkpoint
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Course
+from tunewright.train.fitted import Fitted
 from tunewright.train.outputs import frozen
 
 TEXTS = ["where is my parcel?", "please cancel the order that i placed this morning", "thanks", "我的包裹在哪里"]

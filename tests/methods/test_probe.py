@@ -15,7 +15,7 @@ from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
 from tunewright.kinds.regress import Regress
 from tunewright.methods import _strength, probe
-from tunewright.train import context as context_module
+from tunewright.train import affordable
 
 Make = Callable[..., Any]
 
@@ -204,7 +204,7 @@ def test_a_kind_without_closed_form_is_refused(make_context: Make) -> None:
 def test_of_many_rows_as_many_are_embedded_as_half_of_the_time_allows(
     minutes: float, drawn: bool, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context_module, "FEW_ROWS", 50)
+    monkeypatch.setattr(affordable, "FEW_ROWS", 50)
     context = make_context("classify", {"fit.minutes": minutes})
     fitted = probe.fit(context)
     rows = len(context.train)

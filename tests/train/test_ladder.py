@@ -17,7 +17,7 @@ from tunewright.core import plugins
 from tunewright.core.journal import read_journal
 from tunewright.methods import lexical, probe
 from tunewright.train import ladder
-from tunewright.train.context import Crossed, Fitted
+from tunewright.train.fitted import Crossed, Fitted
 from tunewright.train.ladder import Z80, climb, paired_gain
 
 Make = Callable[..., Any]

@@ -12,9 +12,9 @@ import pytest
 
 from tunewright.core.errors import TunewrightError
 from tunewright.kinds._promised_labels import LabelPromise
-from tunewright.train.context import Fitted
 from tunewright.train.detector import Seen, best_detector
 from tunewright.train.examples import Part
+from tunewright.train.fitted import Fitted
 from tunewright.train.scopes import scoped
 from tunewright.train.unsure import calibrated, check, fewest
 

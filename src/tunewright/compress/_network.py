@@ -26,7 +26,8 @@ from tunewright.heads._several import SeveralHead
 from tunewright.kinds._several import Several, Single
 from tunewright.train import device
 from tunewright.train.assemble import assemble
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 from tunewright.train.learn import together
 from tunewright.train.rebuild import rebuild
 

@@ -31,8 +31,9 @@ from tunewright.core.errors import TunewrightError
 from tunewright.methods import probe
 from tunewright.modalities.text import Text
 from tunewright.runtime.predictor import Predictor
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Groups, Model, decayed
+from tunewright.train.fitted import Fitted
 
 LEARNS = True
 SETTINGS = ("static", "a third of the layers", "half of the layers")

@@ -17,8 +17,8 @@ from tunewright.compress._narrow import Worth, by_magnitude, by_taylor, kept, na
 from tunewright.compress._network import head_of, lessons_of, network_of, put_back, training
 from tunewright.compress._teaching import recovered, settings_of, taught
 from tunewright.core.errors import TunewrightError
-from tunewright.train.context import Fitted
 from tunewright.train.course import Model
+from tunewright.train.fitted import Fitted
 
 LEARNS = True
 EPOCHS = 4

@@ -12,8 +12,9 @@ from torch import nn
 from tunewright.backbones._encoder import Encoder
 from tunewright.core.errors import TunewrightError
 from tunewright.methods import probe
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Course, Model
+from tunewright.train.fitted import Fitted
 from tunewright.train.take import take
 
 

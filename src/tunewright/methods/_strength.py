@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from tunewright.core.types import Array, Kind
 from tunewright.methods._side_by_side import SideBySide
-from tunewright.train.context import Crossed
+from tunewright.train.fitted import Crossed
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Inverse regularisation C, weakest model first; embeddings have length 1, so useful values lie well above 1."""

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from tunewright.methods._low_rank import merge, put_beside, room
 from tunewright.methods._partial import headed, shared, trained
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Course, Judge, one_after_other
+from tunewright.train.fitted import Fitted
 from tunewright.train.step import Piece, Step
 
 RANK = 8

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from tunewright.backbones._encoder import Encoder, Layer
 from tunewright.methods._partial import added_tensors, headed, shared_layers, thaw, trained
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 
 WIDTH = 64
 RATE = 1e-3

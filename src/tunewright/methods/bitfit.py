@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tunewright.core.errors import TunewrightError
 from tunewright.methods._partial import headed, shared, thaw, trained
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 
 RATE = 1e-3
 

@@ -17,7 +17,8 @@ from tunewright.methods import lexical, probe
 from tunewright.modalities.ngrams import Ngrams
 from tunewright.modalities.text import Text
 from tunewright.modalities.text_ngrams import TextNgrams
-from tunewright.train.context import Context, Crossed, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Crossed, Fitted
 
 FOLDS = 5
 """Of these rows: ``out_of_fold`` tells what the blend is worth by factors that were fitted on other rows."""

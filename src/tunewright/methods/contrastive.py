@@ -21,10 +21,11 @@ from tunewright.methods._packed import Packed
 from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
 from tunewright.methods._partial import shared, thaw
 from tunewright.methods._strength import Weights, given, linear
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Course, Judge
 from tunewright.train.examples import Examples, encode
 from tunewright.train.feed import Feed
+from tunewright.train.fitted import Fitted
 from tunewright.train.loop import descend
 from tunewright.train.outputs import of_rows, outputs
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tunewright.methods import probe
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Model
+from tunewright.train.fitted import Fitted
 from tunewright.train.take import take
 
 

@@ -26,8 +26,9 @@ from tunewright.methods import probe
 from tunewright.methods._side_by_side import solver_of
 from tunewright.methods._strength import Solver, Weights, choose_strength, given, linear
 from tunewright.modalities.ngrams import Ngrams
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.examples import Examples, Part, encode
+from tunewright.train.fitted import Fitted
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Inverse regularisation C, weakest model first; the search starts in the middle."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from tunewright.methods._low_rank import merge, put_beside, room
 from tunewright.methods._partial import headed, shared, trained
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 
 RANK = 8
 ALPHA = 16.0

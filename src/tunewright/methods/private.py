@@ -19,9 +19,10 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Windows
 from tunewright.kinds._several import named_kind
 from tunewright.methods._accountant import noise_for, spent
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Course, Model
 from tunewright.train.feed import Feed
+from tunewright.train.fitted import Fitted
 from tunewright.train.loop import descend
 from tunewright.train.step import Piece
 

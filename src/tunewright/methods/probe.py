@@ -16,8 +16,9 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 from tunewright.methods._side_by_side import solver_of
 from tunewright.methods._strength import Solver, Weights, choose_strength, given, linear
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.examples import both_weights
+from tunewright.train.fitted import Fitted
 
 ITERATIONS = 300
 TOLERANCE = 1e-4

@@ -12,7 +12,8 @@ from tunewright.backbones._dropout import dropout
 from tunewright.backbones._encoder import Encoder, summed, through
 from tunewright.methods._partial import added_tensors, headed, shared_layers, trained
 from tunewright.methods._tokens import drawn
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 
 LENGTH = 16
 RATE = 1e-2

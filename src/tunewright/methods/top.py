@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tunewright.methods import probe
 from tunewright.methods._states import kept_bytes, states_feed, upper
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Model
+from tunewright.train.fitted import Fitted
 from tunewright.train.take import take
 
 LAYERS = 2

@@ -19,8 +19,9 @@ from tunewright.heads._pooled import Embed
 from tunewright.heads._several import apart
 from tunewright.kinds._several import Several, Single
 from tunewright.runtime.predictor import Predictor
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.export import compare, export, rows_to_compare
+from tunewright.train.fitted import Fitted
 from tunewright.train.halves import halves
 from tunewright.train.outputs import frozen
 from tunewright.train.reference import reference, reference_of_each

@@ -1,4 +1,4 @@
-"""What a method gets and what it gives back."""
+"""What a method gets: the rows, the backbone, what is computed of them once."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tunewright.heads._pooled import Embed
 from tunewright.heads._several import SeveralHead
 from tunewright.kinds._several import Several, Single
 from tunewright.objectives._wrapped import paired, wrapped
+from tunewright.train.affordable import affordable
 from tunewright.train.cache import Cache, about, digest_of
 from tunewright.train.course import Course, Model, decayed, one_after_other
 from tunewright.train.depth import by_depth
@@ -36,56 +37,11 @@ from tunewright.train.device import give_back
 from tunewright.train.examples import Examples, Part, encode
 from tunewright.train.fairness import DRO, cells, judged_by
 from tunewright.train.feed import Feed
+from tunewright.train.fitted import Fitted
 from tunewright.train.outputs import frozen, of_rows, outputs
 from tunewright.train.pool import Pool
 from tunewright.train.repeats import repeats
 from tunewright.train.step import plain
-
-FEW_ROWS = 20_000
-"""Training rows that are embedded in any case."""
-TIMED_ROWS = 512
-EMBEDDING_SHARE = 0.5
-"""Of the time that is left, what embedding more rows than that may take."""
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """Training rows, answered by what was fitted on others.
-
-    rows : int64 (s,), their places in the training part; logits : float32 (s, k)
-    """
-
-    rows: NDArray[np.int64]
-    logits: Array
-
-
-@dataclass
-class Fitted:
-    """What a method made.
-
-    validation_logits : (n, k) on the validation part
-    facts : what is to be told: strength, epochs, trainable parameters
-    refit : fits the same thing on training and validation rows together, where that is cheap
-    backbone, found : what encodes its rows, where that is not the context's backbone
-    apart : (n, k) as ``validation_logits``, each row by what was fitted on others; None = they are that themselves
-    crossed : training rows by cross-validation, where that was done anyway
-    """
-
-    method: str
-    encoder: nn.Module
-    head: nn.Module
-    validation_logits: Array
-    facts: dict[str, Any] = field(default_factory=dict)
-    refit: Callable[[], Fitted] | None = None
-    backbone: LoadedBackbone | None = None
-    found: Found | None = None
-    apart: Array | None = None
-    crossed: Crossed | None = None
-
-    @property
-    def judged(self) -> Array:
-        """(n, k): the logits that it is compared by."""
-        return self.validation_logits if self.apart is None else self.apart
 
 
 @dataclass
@@ -189,16 +145,7 @@ class Context:
     @cached_property
     def embedded(self) -> Examples:
         """The training rows that a closed form learns from: all of them, or as many as half of the time allows."""
-        rows = len(self.train)
-        if rows <= FEW_ROWS or self.pool is not None or self.task.privacy.epsilon:
-            return self.train
-        most = max(FEW_ROWS, int(rows * EMBEDDING_SHARE * self.run.left / self._pass_of(TIMED_ROWS)))
-        if most >= rows:
-            return self.train
-        self.run.log(
-            "rows", say=f"embedding {most:,} rows drawn from {rows:,}: all of them would take most of the time"
-        )
-        return self._some(self.train, most)
+        return affordable(self)
 
     @cached_property
     def train_embeddings(self) -> NDArray[np.float32]:
@@ -299,28 +246,6 @@ class Context:
             self.pass_seconds = seconds * len(self.train) / max(1, len(examples))
             self.run.reach(begun + seconds)
         return out
-
-    def _some(self, examples: Examples, count: int) -> Examples:
-        """So many of the rows, drawn by the seed, in the order that they have."""
-        drawn = np.sort(np.random.default_rng(self.task.seed).permutation(len(examples))[:count])
-        windows, truth = examples.windows.take_rows(drawn), examples.truth[drawn]
-        weights = None if examples.weights is None else examples.weights[drawn]
-        return Examples(windows, truth, self.kind.spread(truth, windows), weights)
-
-    def _pass_of(self, count: int) -> float:
-        """Seconds that the frozen encoder takes for all training rows, by so many of them."""
-        some = self._some(self.train, count)
-        begun = self.run.elapsed
-        frozen(
-            self.backbone.encoder,
-            Embed(self.backbone.pooling),
-            self.backbone.modality,
-            some.windows,
-            self.device,
-            bf16=self.bf16,
-        )
-        share = some.windows.cost.sum() / max(1, self.train.windows.cost.sum())
-        return float((self.run.elapsed - begun) / max(share, 1e-9)) or 1e-9
 
     @cached_property
     def _pool_embeddings(self) -> tuple[NDArray[np.float32], float]:

@@ -6,7 +6,8 @@ from torch import nn
 
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._halves import Lower, Upper, unmoved
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 
 ASKED = "fit.shared"
 

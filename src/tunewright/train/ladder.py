@@ -12,8 +12,9 @@ from tunewright.backbones._encoder import Encoder
 from tunewright.core import plugins
 from tunewright.core.memory import PeakMemory
 from tunewright.objectives._wrapped import modules
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.device import give_back
+from tunewright.train.fitted import Fitted
 from tunewright.train.take import say_if_alone, trainings
 
 FEW_ROWS = 16

@@ -19,8 +19,9 @@ from tunewright.core.types import Kind
 from tunewright.kinds._several import SEVERAL, Several
 from tunewright.objectives._wrapped import check
 from tunewright.train import device, fairness, take, unsure
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.examples import Part
+from tunewright.train.fitted import Fitted
 from tunewright.train.ladder import Rung, climb
 from tunewright.train.trial import try_export
 from tunewright.train.typos import mistyped

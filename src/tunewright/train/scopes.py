@@ -17,9 +17,10 @@ from tunewright.kinds._several import Single
 from tunewright.kinds.classify import Classify
 from tunewright.runtime.predictor import Predictor
 from tunewright.runtime.scope import BY_LOGITS, DETECTORS, strangeness
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.detector import Seen, best_detector, kept
 from tunewright.train.examples import Part
+from tunewright.train.fitted import Fitted
 from tunewright.train.unsure import known, own
 
 MOST_ROWS = 5_000

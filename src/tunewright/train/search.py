@@ -22,7 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tunewright.core import plugins
 from tunewright.core.space import Field, drawn
 from tunewright.train import device
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
+from tunewright.train.fitted import Fitted
 from tunewright.train.learn import learn
 
 FEWEST = 4

@@ -10,8 +10,9 @@ from tunewright.core.space import WITHOUT_STEPS
 from tunewright.core.task import Task
 from tunewright.kinds._several import named_kind
 from tunewright.train import ensemble
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.course import Best, Course, Model
+from tunewright.train.fitted import Fitted
 from tunewright.train.loop import descend
 from tunewright.train.soup import soup
 

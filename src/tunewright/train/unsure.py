@@ -18,8 +18,9 @@ from tunewright.kinds._promised_labels import LabelPromise
 from tunewright.kinds._several import Several, Single
 from tunewright.kinds.classify import Classify
 from tunewright.kinds.multilabel import Multilabel
-from tunewright.train.context import Context, Fitted
+from tunewright.train.context import Context
 from tunewright.train.examples import Part
+from tunewright.train.fitted import Fitted
 from tunewright.train.thresholds import even
 
 ABLE = {"error": ("classify", "multilabel"), "out_of_scope": ("classify",)}
