@@ -62,6 +62,7 @@ class Pass:
         self._questions = questions
         self._heads = [one.predictor.heads_for(one.targets, one.error) for one in questions]
         self._encoder = questions[0].predictor.encoder
+        assert all(one.predictor.encoder is self._encoder for one in questions), "they stand on several encoders"
         columns, self._rows = _distinct([one.columns for one in questions])
         self._windows = self._encoder.modality.windows(columns)
         self.cost = int(self._windows.cost.sum())
