@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,10 +115,15 @@ def checked(error: float) -> float:
     return float(error)
 
 
-def unkept() -> TunewrightError:
-    """The error for a kind that has no promise."""
-    remedy = "leave `error` out, or fit again: newer bundles keep them"
-    return TunewrightError("this bundle keeps no scores that a rate of errors rests on", remedy)
+Made = TypeVar("Made")
+
+
+def made(promise: Made | None) -> Made:
+    """The promise of a kind; an error where none was made at fit."""
+    if promise is None:
+        remedy = "leave `error` out, or fit again: newer bundles keep them"
+        raise TunewrightError("this bundle keeps no scores that a rate of errors rests on", remedy)
+    return promise
 
 
 def named(error: float) -> list[float]:

@@ -20,7 +20,7 @@ from tunewright.kinds._pooled import (
     softmax,
     unknown_label,
 )
-from tunewright.kinds._promise import Promise, unkept
+from tunewright.kinds._promise import Promise, made
 from tunewright.kinds._scaling import better_scaling
 
 
@@ -126,9 +126,7 @@ class Classify:
         TunewrightError
             It is no rate, or no scores were kept at fit.
         """
-        if self.promise is None:
-            raise unkept()
-        return replace(self, promise=self.promise.at(error))
+        return replace(self, promise=made(self.promise).at(error))
 
     @property
     def refuses(self) -> bool:

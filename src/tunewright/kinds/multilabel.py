@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tunewright.core.types import Array, Windows
 from tunewright.kinds._answers import Candidate, written
 from tunewright.kinds._pooled import best_temperature, learned_labels, mean_of_windows, sigmoid, unknown_label
-from tunewright.kinds._promise import unkept
+from tunewright.kinds._promise import made
 from tunewright.kinds._promised_labels import LabelPromise
 
 
@@ -120,9 +120,7 @@ class Multilabel:
         TunewrightError
             It is no rate, or no scores were kept at fit.
         """
-        if self.promise is None:
-            raise unkept()
-        return replace(self, promise=self.promise.at(error))
+        return replace(self, promise=made(self.promise).at(error))
 
     @property
     def refuses(self) -> bool:

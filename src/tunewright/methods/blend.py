@@ -73,8 +73,9 @@ def shares_of(context: Context, dense: Fitted, words: Fitted) -> Shares:
         logits.insert(0, np.stack([one.logits, other.logits]))
         truth.insert(0, context.train.truth[rows])
     every, of_every = np.concatenate(logits, 1).astype(np.float64), np.concatenate(truth)
-    factors = best_factors(every, of_every, _loss(context))
-    apart = out_of_fold(every, of_every, _loss(context), context.task.seed)
+    loss = _loss(context)
+    factors = best_factors(every, of_every, loss)
+    apart = out_of_fold(every, of_every, loss, context.task.seed)
     judged = blended(factors, every[:, len(rows) :]).astype(np.float32)
     return Shares(factors, judged, apart[len(rows) :], Crossed(rows, apart[: len(rows)]) if len(rows) else None)
 

@@ -177,7 +177,8 @@ def _row_scores(context: Context, fitted: Fitted, other: Fitted | None = None) -
     own, its = fitted.crossed, other.crossed if other is not None else None
     if own is None or its is None or not np.array_equal(own.rows, its.rows):
         return scores
-    of_train = kind.row_score(own.logits, kind.encode(context.parts["train"].truth)[own.rows])
+    truth = context.parts["train"].truth
+    of_train = kind.row_score(own.logits, kind.encode([truth[row] for row in own.rows]))
     return np.concatenate([of_train, scores])
 
 
