@@ -22,7 +22,7 @@ FEW_ROWS = 16
 EPOCH_PASSES = 3.5
 """What an epoch of full fine-tuning costs, in passes of the frozen encoder over the training rows; measured: 2 to 3."""
 CHEAP = ("lexical", "probe", "blend")
-"""Rungs that cost little: the better one is kept without proof."""
+"""Rungs that cost little by themselves: the better one is kept without proof."""
 AGAIN = 0.1
 """The part of the time that words may take beyond its end to be learnt again from all rows."""
 Z80 = 0.8416
@@ -62,8 +62,9 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
     Words and the probe cost little, so the better of the two is kept; the cross-validation of their strengths has
     judged them on training rows, too, which count with the validation rows. A rung that trains by gradient is kept
     where the lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried
-    whatever the probe is worth, since a poor probe says nothing of the encoder once it is trained. The last rung
-    blends the best of what was fitted on the backbone with words: that costs nothing more, so any gain will do.
+    whatever the probe is worth, since a poor probe says nothing of the encoder once it is trained. Probe and words are
+    blended before that: it costs nothing more, so any gain will do, and what is trained has that to beat. Where what was
+    trained is better than the probe, it is blended with words in the end.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
@@ -82,14 +83,15 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
             fitted = plugins.load("methods", name).fit(context)
         give_back()
         say_if_alone(context, fitted)
-        rung = _compared(context, fitted, before, context.run.elapsed - begun)
+        cheap = name in CHEAP and (context.dense in (None, context.start) or kept is context.dense)
+        rung = _compared(context, fitted, before, context.run.elapsed - begun, cheap=cheap)
         rung = replace(rung, peak_rss_bytes=memory.bytes)
         if asked != "auto":
             rung = replace(rung, kept=name == asked)
         told = {key: getattr(rung, key) for key in TOLD}
         told |= {"took_seconds": round(rung.seconds, 3), "metric": context.kind.headline[0]}
         told |= {"trainable_parameters": fitted.facts.get("trainable_parameters")}
-        context.run.log("rung", method=name, say=_said(context, rung), **told)
+        context.run.log("rung", method=name, say=_said(context, rung, cheap=cheap), **told)
         rungs.append(rung)
         if rung.kept:
             kept = fitted
@@ -118,14 +120,16 @@ def _too_late(context: Context, name: str) -> bool:
 
 
 def _remember(context: Context, name: str, fitted: Fitted, kept: Fitted | None) -> None:
-    """What later rungs begin from: where words are still what is kept, the best that was fitted on the backbone."""
+    """What later rungs begin from: words alone, the probe, and the best that was fitted on the backbone."""
     if name == "lexical":
         context.words = fitted
+        return
+    if name == "blend":
         return
     if name == "probe":
         context.start = fitted
     best = context.dense
-    if best is None or kept is fitted or (kept is context.words and _score(context, fitted) > _score(context, best)):
+    if best is None or kept is fitted or _score(context, fitted) > _score(context, best):
         context.dense = fitted
 
 
@@ -146,6 +150,8 @@ def _rungs(context: Context) -> Iterator[str]:
         yield "full"
         return
     yield "probe"
+    if _may_blend(context):
+        yield "blend"
     if context.target.kind == "classify" and len(context.train) <= FEW_ROWS * context.kind.size:
         yield "contrastive"
     left = context.run.left / trainings(context.task.fit)
@@ -156,11 +162,16 @@ def _rungs(context: Context) -> Iterator[str]:
         yield "top"
     else:
         yield "full"
+    if context.dense is not context.start and _may_blend(context):
+        yield "blend"
+
+
+def _may_blend(context: Context) -> bool:
+    """Whether words may stand beside the best that was fitted on the backbone."""
     # What is taken on trust has learnt from the rows that the shares of a blend would be fitted on.
     # An encoder that is to be shared reads tokens alone.
-    fit = context.task.fit
-    if fit.blend and not fit.shared and context.words and context.dense and not _on_trust(context.dense):
-        yield "blend"
+    fit, dense = context.task.fit, context.dense
+    return fit.blend and not fit.shared and context.words is not None and dense is not None and not _on_trust(dense)
 
 
 def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
@@ -186,7 +197,8 @@ def _score(context: Context, fitted: Fitted) -> float:
     return float(_row_scores(context, fitted).mean())
 
 
-def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float) -> Rung:
+def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float, *, cheap: bool) -> Rung:
+    """The rung that it is beside the one kept before; cheap : any gain will do."""
     scores = _row_scores(context, fitted)
     score = round(float(scores.mean()), 6)
     error = round(float(scores.std() / np.sqrt(max(1, len(scores)))), 6)
@@ -194,7 +206,7 @@ def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: 
     if before is None:
         return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
     gain, low = paired_gain(_row_scores(context, fitted, before), _row_scores(context, before, fitted))
-    better = gain > 0 if fitted.method in CHEAP else low > 0 or _on_trust(fitted)
+    better = gain > 0 if cheap else low > 0 or _on_trust(fitted)
     return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
 
 
@@ -203,11 +215,11 @@ def _on_trust(fitted: Fitted | Rung) -> bool:
     return fitted.facts.get("judged") is False
 
 
-def _said(context: Context, rung: Rung) -> str:
+def _said(context: Context, rung: Rung, *, cheap: bool) -> str:
     said = f"{rung.method}: validation {context.kind.headline[0]} {rung.score:.4f} after {rung.seconds:.1f} s"
     if rung.gain is None:
         return said
-    why = "there is none" if rung.method in CHEAP else "the gain is not sure"
+    why = "there is none" if cheap else "the gain is not sure"
     verdict = "kept" if rung.kept else f"not kept, since {why}"
     if rung.kept and _on_trust(rung):
         return f"{said}; kept on trust: there are too few validation rows to judge it by"
