@@ -199,7 +199,7 @@ def test_beside_words_that_are_kept_the_best_on_the_backbone_is_blended(
         parts.append(context.dense.method)
         return sums(context, 0)
 
-    words, full = lambda context: said_of(context, 39), lambda context: turned(context, 1, 0)  # noqa: E731
+    words, full = lambda context: said_of(context, 39), lambda context: turned(context, 1, 0)
     context = context_of(make_context, monkeypatch, lexical=words, full=full, blend=blend)
     fitted, _ = climb(context)
     assert parts == ["probe", "full"]

@@ -116,7 +116,7 @@ class Fit(Section):
     )
     blend: bool = Field(
         True,
-        description="auto ends with words blended in where that gains; false: the encoder reads tokens alone.",
+        description="auto blends words in where that gains; false: the encoder reads tokens alone.",
     )
     patience: int = Field(2, ge=1, description="Judgements without a gain after which training stops.")
     soup: int = Field(0, ge=0, description="Trainings whose weights are averaged as far as that helps; 0 = none.")

@@ -63,8 +63,8 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
     judged them on training rows, too, which count with the validation rows. A rung that trains by gradient is kept
     where the lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried
     whatever the probe is worth, since a poor probe says nothing of the encoder once it is trained. Probe and words are
-    blended before that: it costs nothing more, so any gain will do, and what is trained has that to beat. Where what was
-    trained is better than the probe, it is blended with words in the end.
+    blended before that: it costs nothing more, so any gain will do, and what is trained has that to beat. Where that is
+    better than the probe, it is blended with words in the end.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
