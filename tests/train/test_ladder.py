@@ -16,34 +16,19 @@ from scipy.stats import norm
 from tunewright.core import plugins
 from tunewright.core.journal import read_journal
 from tunewright.methods import lexical, probe
-from tunewright.train import ladder
+from tunewright.train import evidence, ladder
 from tunewright.train.fitted import Crossed, Fitted
-from tunewright.train.ladder import Z80, climb, paired_gain
+from tunewright.train.ladder import climb
 
 Make = Callable[..., Any]
-
-
-def test_the_gain_is_the_mean_of_pairs_and_its_bound_is_one_sided() -> None:
-    draws = np.random.default_rng(0)
-    before, after = draws.random(50), draws.random(50) + 0.1
-    gain, low = paired_gain(after, before)
-    differences = after - before
-    assert gain == pytest.approx(differences.mean())
-    assert low == pytest.approx(norm.ppf(0.2, differences.mean(), differences.std(ddof=1) / np.sqrt(50)), rel=1e-3)
-    assert pytest.approx(NormalDist().inv_cdf(0.8), abs=1e-4) == Z80
-
-
-def test_pairs_that_agree_leave_no_doubt_and_one_pair_leaves_all() -> None:
-    assert paired_gain(np.ones(9), np.ones(9)) == (0.0, 0.0)
-    assert paired_gain(np.ones(9), np.zeros(9)) == (1.0, 1.0)
-    assert paired_gain([1.0], [0.0]) == (1.0, -np.inf)
 
 
 def context_of(make_context: Make, monkeypatch: pytest.MonkeyPatch, **methods: Callable[[Any], Fitted]) -> Any:
     """A context whose rungs are those named, with the fits given; words are right on no row, so the probe is kept.
 
-    Without a fit for ``blend`` the task does not want one.
+    Without a fit for ``blend`` the task does not want one. Rungs are compared by scores alone, so that tests count rows.
     """
+    monkeypatch.setattr(evidence, "LOGISTIC", ())
     monkeypatch.setattr(ladder, "FEW_ROWS", 0)
     fits = {"lexical": lambda context: said_of(context, 0), "probe": probe.fit} | methods
     load = plugins.load
@@ -106,6 +91,26 @@ def test_of_words_and_probe_the_better_one_is_kept_without_proof(
     assert rungs[1].kept is (more < 0)
     assert [rung.method for rung in rungs] == ["lexical", "probe", "full"], "a poor probe does not end the climb"
     assert context.start.method == "probe", "what full begins with"
+
+
+def test_what_is_likelier_is_kept_although_the_score_cannot_tell(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def likelier(context: Any) -> Fitted:
+        """Right on the same rows as the probe, and the true label is in the second place elsewhere."""
+        logits, truth = context.start.validation_logits, context.validation.truth
+        right = (context.kind.decide(logits) == truth)[:, None]
+        pulled = np.where(right, 0.5, 0.2) * (logits.max(1) - logits[np.arange(len(truth)), truth])[:, None]
+        return Fitted("full", context.start.encoder, context.start.head, logits + (pulled + right) * np.eye(4)[truth])
+
+    context = context_of(make_context, monkeypatch, full=likelier)
+    monkeypatch.setattr(evidence, "LOGISTIC", ("logistic",))
+    fitted, rungs = climb(context)
+    assert rungs[2].gain == 0
+    assert rungs[2].likelihood_low > 0
+    assert fitted.method == "full"
+    said = f"; of the log likelihood {rungs[2].likelihood_gain:+.4f}, {rungs[2].likelihood_low:+.4f}: kept"
+    assert any(said in one.get("say", "") for one in context.run.told)
 
 
 def test_few_rows_of_a_class_try_pairs_first(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,6 +338,7 @@ def test_an_unknown_method_is_named(make_context: Make) -> None:
 def test_rungs_are_plain_records(make_context: Make) -> None:
     _, (words, rung) = climb(make_context("regress", {"fit.method": "probe"}))
     told = {"method", "score", "error", "seconds", "size_bytes", "peak_rss_bytes", "gain", "low", "kept", "facts"}
+    told |= {"likelihood_gain", "likelihood_low"}
     assert vars(rung).keys() == vars(words).keys() == told
     assert isinstance(rung.score, float)
     assert rung.size_bytes > words.size_bytes > 0

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tunewright.backbones._encoder import Encoder
 from tunewright.core import plugins
 from tunewright.core.memory import PeakMemory
 from tunewright.objectives._wrapped import modules
 from tunewright.train.context import Context
 from tunewright.train.device import give_back
+from tunewright.train.evidence import Evidence, compared
 from tunewright.train.fitted import Fitted
 from tunewright.train.take import say_if_alone, trainings
 
@@ -25,10 +24,8 @@ CHEAP = ("lexical", "probe", "blend")
 """Rungs that cost little by themselves: the better one is kept without proof."""
 AGAIN = 0.1
 """The part of the time that words may take beyond its end to be learnt again from all rows."""
-Z80 = 0.8416
-"""Standard normal quantile of a one-sided 80 % bound."""
 
-TOLD = ("score", "error", "gain", "low", "kept", "size_bytes", "peak_rss_bytes")
+TOLD = ("score", "error", "gain", "low", "likelihood_gain", "likelihood_low", "kept", "size_bytes", "peak_rss_bytes")
 """What of a rung stands in the log, besides its time."""
 
 
@@ -37,7 +34,8 @@ class Rung:
     """One method that was tried.
 
     score, error : mean row score on the validation part, and its standard error
-    gain, low : over the rung kept before, and its one-sided 80 % lower bound
+    gain, low : of the score over the rung kept before, and its one-sided 80 % lower bound
+    likelihood_gain, likelihood_low : the same of the mean log likelihood, where the two were compared by it
     size_bytes : of the weights that would ship
     peak_rss_bytes : the largest resident memory of the process meanwhile
     """
@@ -52,6 +50,8 @@ class Rung:
     kept: bool
     facts: dict[str, Any]
     peak_rss_bytes: int = 0
+    likelihood_gain: float | None = None
+    likelihood_low: float | None = None
 
 
 def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung]]:
@@ -60,15 +60,16 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
     baseline : words alone are fitted too, where a method is named
 
     Words and the probe cost little, so the better of the two is kept; the cross-validation of their strengths has
-    judged them on training rows, too, which count with the validation rows. A rung that trains by gradient is kept
-    where the lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried
+    judged them on training rows, too, which count with the validation rows. What else has labels is compared by its log
+    likelihood, unless its score is surely lower (see ``evidence``). A rung that trains by gradient is kept where the
+    lower bound of its gain is above zero, or where it says that there are too few rows to tell; it is tried
     whatever the probe is worth, since a poor probe says nothing of the encoder once it is trained. Probe and words are
     blended before that: it costs nothing more, so any gain will do, and what is trained has that to beat. Where that is
     better than the probe, it is blended with words in the end.
     """
     asked = context.task.fit.method
     kept: Fitted | None = None
-    before: Fitted | None = None
+    first: Fitted | None = None
     rungs: list[Rung] = []
     if context.task.privacy.epsilon and asked == "auto":
         asked = "private"  # the rungs that others are compared with would tell of the rows
@@ -83,8 +84,8 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
             fitted = plugins.load("methods", name).fit(context)
         give_back()
         say_if_alone(context, fitted)
-        cheap = name in CHEAP and (context.dense in (None, context.start) or kept is context.dense)
-        rung = _compared(context, fitted, before, context.run.elapsed - begun, cheap=cheap)
+        cheap = name in CHEAP and (not _trained(context) or kept is context.dense)
+        rung = _rung(context, fitted, kept or first, context.run.elapsed - begun, cheap=cheap)
         rung = replace(rung, peak_rss_bytes=memory.bytes)
         if asked != "auto":
             rung = replace(rung, kept=name == asked)
@@ -93,11 +94,10 @@ def climb(context: Context, *, baseline: bool = True) -> tuple[Fitted, list[Rung
         told |= {"trainable_parameters": fitted.facts.get("trainable_parameters")}
         context.run.log("rung", method=name, say=_said(context, rung, cheap=cheap), **told)
         rungs.append(rung)
+        first = first or fitted
         if rung.kept:
             kept = fitted
         _remember(context, name, fitted, kept)
-        if kept is fitted or before is None:
-            before = fitted
     assert kept is not None
     return _on_all_rows(context, kept, rungs), rungs
 
@@ -129,7 +129,7 @@ def _remember(context: Context, name: str, fitted: Fitted, kept: Fitted | None) 
     if name == "probe":
         context.start = fitted
     best = context.dense
-    if best is None or kept is fitted or _score(context, fitted) > _score(context, best):
+    if best is None or kept is fitted or compared(context, fitted, best).any:
         context.dense = fitted
 
 
@@ -162,8 +162,13 @@ def _rungs(context: Context) -> Iterator[str]:
         yield "top"
     else:
         yield "full"
-    if context.dense is not context.start and _may_blend(context):
+    if _trained(context) and _may_blend(context):
         yield "blend"
+
+
+def _trained(context: Context) -> bool:
+    """Whether the best on the backbone was trained by gradient."""
+    return context.dense is not None and context.dense is not context.start
 
 
 def _may_blend(context: Context) -> bool:
@@ -174,40 +179,26 @@ def _may_blend(context: Context) -> bool:
     return fit.blend and not fit.shared and context.words is not None and dense is not None and not _on_trust(dense)
 
 
-def paired_gain(scores: Any, before: Any) -> tuple[float, float]:
-    """Mean gain of paired row scores and its one-sided 80 % lower bound (normal approximation)."""
-    gains = np.asarray(scores, np.float64) - np.asarray(before, np.float64)
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
-    return float(gains.mean()), float(gains.mean() - Z80 * error)
-
-
-def _row_scores(context: Context, fitted: Fitted, other: Fitted | None = None) -> Any:
-    """(n,) of the validation rows, and before them of the training rows that it and ``other`` cross-validated alike."""
-    kind = context.kind
-    scores = kind.row_score(fitted.judged, kind.encode(context.parts["validation"].truth))
-    own, its = fitted.crossed, other.crossed if other is not None else None
-    if own is None or its is None or not np.array_equal(own.rows, its.rows):
-        return scores
-    truth = context.parts["train"].truth
-    of_train = kind.row_score(own.logits, kind.encode([truth[row] for row in own.rows]))
-    return np.concatenate([of_train, scores])
-
-
-def _score(context: Context, fitted: Fitted) -> float:
-    return float(_row_scores(context, fitted).mean())
-
-
-def _compared(context: Context, fitted: Fitted, before: Fitted | None, seconds: float, *, cheap: bool) -> Rung:
+def _rung(context: Context, fitted: Fitted, before: Fitted | None, seconds: float, *, cheap: bool) -> Rung:
     """The rung that it is beside the one kept before; cheap : any gain will do."""
-    scores = _row_scores(context, fitted)
-    score = round(float(scores.mean()), 6)
-    error = round(float(scores.std() / np.sqrt(max(1, len(scores)))), 6)
+    scores = context.kind.row_score(fitted.judged, context.kind.encode(context.parts["validation"].truth))
+    score, error = float(scores.mean()), float(scores.std() / max(1, len(scores)) ** 0.5)
     size = sum(one.nbytes for module in (fitted.encoder, fitted.head) for one in module.state_dict().values())
+    rung = Rung(fitted.method, round(score, 6), round(error, 6), seconds, size, None, None, True, fitted.facts)
     if before is None:
-        return Rung(fitted.method, score, error, seconds, size, None, None, True, fitted.facts)
-    gain, low = paired_gain(_row_scores(context, fitted, before), _row_scores(context, before, fitted))
-    better = gain > 0 if cheap else low > 0 or _on_trust(fitted)
-    return Rung(fitted.method, score, error, seconds, size, round(gain, 6), round(low, 6), better, fitted.facts)
+        return rung
+    # Words alone are fitted by margins, not by likelihood.
+    evidence = compared(context, fitted, before, by_score="lexical" in (fitted.method, before.method))
+    better = evidence.any if cheap else evidence.sure or _on_trust(fitted)
+    return replace(rung, kept=better, **_gains(evidence))
+
+
+def _gains(evidence: Evidence) -> dict[str, Any]:
+    told: dict[str, Any] = {"gain": round(evidence.score.mean, 6), "low": round(evidence.score.low, 6)}
+    if evidence.likelihood is not None:
+        told |= {"likelihood_gain": round(evidence.likelihood.mean, 6)}
+        told |= {"likelihood_low": round(evidence.likelihood.low, 6)}
+    return told
 
 
 def _on_trust(fitted: Fitted | Rung) -> bool:
@@ -219,8 +210,11 @@ def _said(context: Context, rung: Rung, *, cheap: bool) -> str:
     said = f"{rung.method}: validation {context.kind.headline[0]} {rung.score:.4f} after {rung.seconds:.1f} s"
     if rung.gain is None:
         return said
-    why = "there is none" if cheap else "the gain is not sure"
-    verdict = "kept" if rung.kept else f"not kept, since {why}"
     if rung.kept and _on_trust(rung):
         return f"{said}; kept on trust: there are too few validation rows to judge it by"
-    return f"{said}; gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}: {verdict}"
+    why = "there is none" if cheap else "the gain is not sure"
+    verdict = "kept" if rung.kept else f"not kept, since {why}"
+    gains = f"gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}"
+    if rung.likelihood_gain is not None:
+        gains += f"; of the log likelihood {rung.likelihood_gain:+.4f}, {rung.likelihood_low:+.4f}"
+    return f"{said}; {gains}: {verdict}"
