@@ -100,12 +100,14 @@ def test_the_report_shows_them_with_memory_and_parameters(about: dict[str, Any],
     rungs = [
         {"method": "full", "score": 0.8, "seconds": 2.0, "size_bytes": 9, "peak_rss_bytes": 812_000_000, "kept": True}
         | {"facts": {"trainable_parameters": 123_456}, "gain": None, "low": None, "error": None},
-        {"method": "probe", "score": 0.8},
+        {"method": "probe", "score": 0.8, "likelihood_gain": 0.0313, "likelihood_low": 0.015},
     ]
     told = about | {"run": about["run"] | {"rungs": rungs}}
     record = report.record(told, findings, training=curves(WHOLE, "work-1"))
     html = page(record, findings)
-    for text in ("Training of full", "full 的训练过程", "Peak MB", "内存峰值", "Trainable", ">812<", ">123,456<"):
+    for text in ("Training of full", "full 的训练过程", "Peak MB", "内存峰值", "Trainable"):
+        assert text in html
+    for text in (">812<", ">123,456<", ">0.031; 0.015<"):
         assert text in html
     assert record["training"] == curves(WHOLE, "work-1")
     assert "Training of" not in page(report.record(about, findings), findings)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import NormalDist
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from tunewright.core import plugins
 from tunewright.core.journal import read_journal
@@ -26,7 +24,7 @@ Make = Callable[..., Any]
 def context_of(make_context: Make, monkeypatch: pytest.MonkeyPatch, **methods: Callable[[Any], Fitted]) -> Any:
     """A context whose rungs are those named, with the fits given; words are right on no row, so the probe is kept.
 
-    Without a fit for ``blend`` the task does not want one. Rungs are compared by scores alone, so that tests count rows.
+    Without a fit for ``blend`` the task does not want one. Rungs are compared by scores alone: tests count rows.
     """
     monkeypatch.setattr(evidence, "LOGISTIC", ())
     monkeypatch.setattr(ladder, "FEW_ROWS", 0)

@@ -35,9 +35,9 @@ STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 MOST_NGRAMS = 2**17
 MOST_NUMBERS = 2**24
 """Numbers in the table of weights at the most: with many classes the vocabulary is smaller."""
-MOST_FEATURES = 2**25
+MOST_FEATURES = 2**24
 """Features of all rows that are learnt from: above it rows are drawn, so that memory and time do not grow on."""
-MOST_MARGINS = 2**25
+MOST_MARGINS = 2**24
 """Rows × classes that are learnt from at the most."""
 COUNTED_ROWS = 100_000
 """Rows that the vocabulary is counted on at the most."""

@@ -75,6 +75,7 @@ CHINESE: dict[str, str] = {
     "Validation score": "验证得分",
     "Gain": "增益",
     "80 % lower bound of the gain": "增益的80%下界",
+    "Of the log likelihood": "对数似然的增益；下界",
     "Seconds": "秒数",
     "Weights, MB": "权重，MB",
     "Trainable": "可训练参数",

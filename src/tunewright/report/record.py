@@ -89,6 +89,7 @@ def _issue(issue: Any) -> dict[str, Any]:
 
 def _rung(rung: Mapping[str, Any]) -> dict[str, Any]:
     told = {"method": "", "score": None, "error": None, "seconds": None, "size_bytes": None, "gain": None, "low": None}
+    told |= {"likelihood_gain": None, "likelihood_low": None}
     trained = (rung.get("facts") or {}).get("trainable_parameters")
     return told | {"kept": False, "peak_rss_bytes": None, "trainable_parameters": trained} | dict(rung)
 

@@ -25,6 +25,10 @@ SCALES = (1e-3, 1e3)
 """Between them lies what logits are multiplied by."""
 
 
+Rows = NDArray[np.int64]
+"""Places of rows."""
+
+
 @dataclass(frozen=True)
 class Gain:
     """Mean gain of paired rows and its one-sided 80 % lower bound (normal approximation)."""
@@ -100,7 +104,7 @@ class _Answers:
         of_rows: Any = context.new_head().to("cpu").loss
         logits, truth = (torch.from_numpy(np.ascontiguousarray(one)) for one in (self.logits, self.truth))
 
-        def loss(factor: float, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        def loss(factor: float, rows: Rows) -> NDArray[np.float64]:
             found: NDArray[np.float64] = of_rows(factor * logits[rows].double(), truth[rows]).detach().numpy()
             return found
 
@@ -108,15 +112,14 @@ class _Answers:
         every = np.arange(len(truth))
         for judged in np.array_split(np.random.default_rng(context.task.seed).permutation(len(truth)), FOLDS):
             others = np.setdiff1d(every, judged)
-            out[judged] = -loss(
-                _least(lambda factor, rows=others: loss(factor, rows).mean()) if len(others) else 1.0, judged
-            )
+            out[judged] = -loss(_least(loss, others) if len(others) else 1.0, judged)
         return out
 
 
-def _least(loss: Callable[[float], float]) -> float:
-    """The factor of least loss."""
-    found = minimize_scalar(lambda x: loss(float(np.exp(x))), bounds=tuple(np.log(SCALES)), method="bounded")
+def _least(loss: Callable[[float, Rows], NDArray[np.float64]], rows: Rows) -> float:
+    """The factor of least mean loss of some rows."""
+    bounds = tuple(np.log(SCALES))
+    found = minimize_scalar(lambda x: loss(float(np.exp(x)), rows).mean(), bounds=bounds, method="bounded")
     return float(np.exp(found.x))
 
 

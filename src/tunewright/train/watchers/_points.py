@@ -52,7 +52,8 @@ def _judged(record: Record) -> dict[str, Any]:
 
 
 def _rung(record: Record) -> dict[str, Any]:
-    names = ("score", "gain", "low", "took_seconds", "size_bytes", "trainable_parameters", "peak_rss_bytes")
+    gains = ("gain", "low", "likelihood_gain", "likelihood_low")
+    names = ("score", *gains, "took_seconds", "size_bytes", "trainable_parameters", "peak_rss_bytes")
     return {f"rung/{record['method']}/{name}": record.get(name) for name in names}
 
 
