@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.core.errors import MissingExtra
-from tunewright.data.rows import NAN_WORDS
+from tunewright.data.targets import NAN_WORDS
 from tunewright.pipeline import fit as fit_bundle
 from tunewright.runtime.predictor import load
 
