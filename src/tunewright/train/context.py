@@ -104,7 +104,9 @@ class Context:
 
     @cached_property
     def train(self) -> Examples:
-        return self.examples("train", self.backbone.modality)
+        """The training rows; of windows that are learnt from as a whole nobody asks where in a text their tokens lie."""
+        every = self.examples("train", self.backbone.modality)
+        return every if isinstance(every.wanted, Ragged) else replace(every, windows=replace(every.windows, spans=None))
 
     @cached_property
     def validation(self) -> Examples:
