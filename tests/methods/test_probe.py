@@ -169,6 +169,16 @@ def test_rows_are_answered_by_folds_without_them() -> None:
     assert _strength.choose_strength(embeddings[:4], truth[:4], kind, probe._logistic, 0).crossed is None
 
 
+def test_a_row_is_not_answered_by_a_fold_that_did_not_learn_its_class() -> None:
+    """Such an answer is as wrong as can be, whatever the method is worth; one of them once spoilt a blend."""
+    embeddings, truth = clusters(3, noise=1.0)
+    alone = int(np.flatnonzero(truth == 2)[0])
+    picked = np.array([*np.flatnonzero(truth < 2), alone])
+    chosen = _strength.choose_strength(embeddings[picked], truth[picked], Classify(("a", "b", "c")), probe._logistic, 0)
+    assert chosen.crossed is not None
+    assert sorted(chosen.crossed.rows) == list(range(len(picked) - 1))
+
+
 def test_it_learns(make_context: Make) -> None:
     context = make_context(intents=8)
     fitted = probe.fit(context)

@@ -89,12 +89,22 @@ def choose_strength(
         if best != middle:
             break
     named = {f"{strength:g}": scores[strength] for strength in sorted(scores)}
-    return Chosen(strengths[best], named, Crossed(rows, kept))
+    told = _told(truth, folds)
+    return Chosen(strengths[best], named, Crossed(rows[told], kept[told]))
 
 
 def given(weights: Array | None, rows: Any = slice(None)) -> tuple[Array, ...]:
     """What follows the other arguments of a solver: the weights of some rows, or nothing."""
     return () if weights is None else (weights[rows],)
+
+
+def _told(truth: Array, folds: Sequence[tuple[Array, Array]]) -> NDArray[np.bool_]:
+    """bool (n,): rows whose answer tells of the method; of a class that its fold did not learn it tells nothing."""
+    told = np.ones(len(truth), bool)
+    if truth.ndim == 1 and truth.dtype.kind == "i":
+        for learn, judge in folds:
+            told[judge] = np.isin(truth[judge], truth[learn])
+    return told
 
 
 def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:

@@ -17,7 +17,7 @@ from tunewright.core.types import Array
 
 @dataclass(frozen=True)
 class Crossed:
-    """Training rows, answered by what was fitted on others.
+    """Training rows, answered by what was fitted on others, which their class is among.
 
     rows : int64 (s,), their places in the training part; logits : float32 (s, k)
     """
