@@ -104,7 +104,7 @@ class Context:
 
     @cached_property
     def train(self) -> Examples:
-        """The training rows; of windows that are learnt from as a whole nobody asks where in a text their tokens lie."""
+        """The training rows; of windows that are learnt from as a whole nobody asks where in a text tokens lie."""
         every = self.examples("train", self.backbone.modality)
         return every if isinstance(every.wanted, Ragged) else replace(every, windows=replace(every.windows, spans=None))
 
