@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import tunewright
 from tunewright import samples
-from tunewright.compress import _copy, vocabulary
+from tunewright.compress import _copy, _scripts, vocabulary
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
 from tunewright.core import plugins
@@ -22,7 +22,7 @@ from tunewright.runtime.predictor import Predictor
 from tunewright.train.rebuild import rebuild
 
 TEXTS = ["my card was stolen", "where is my refund?"]
-SEEN, SCRIPTS = vocabulary.SETTINGS
+SEEN, MAIN, SCRIPTS = vocabulary.SETTINGS
 
 
 def unigram() -> Tokenizer:
@@ -43,11 +43,11 @@ def test_a_unigram_model_keeps_what_was_seen_letters_of_the_script_and_its_least
     record = json.loads(whole.to_str())
     pieces = vocabulary._pieces(record)
     seen = Counter(whole.encode("card card", add_special_tokens=False).ids)
-    stay = vocabulary.kept(record, pieces, seen, whole_scripts=False)
+    stay = _scripts.kept(record, pieces, seen)
     told = {pieces[at] for at in stay}
     assert {"▁card", "!", "a", "x", "▁", "<mask>", "<unk>"} <= told
     assert not told & {"▁refund", "▁卡", "卡", "привет", "я", "card"}
-    assert {"▁refund", "card"} <= {pieces[at] for at in vocabulary.kept(record, pieces, seen, whole_scripts=True)}
+    assert {"▁refund", "card"} <= {pieces[at] for at in _scripts.kept(record, pieces, seen, _scripts.RARE)}
     new = {old: at for at, old in enumerate(sorted(stay))}
     small = Tokenizer.from_str(json.dumps(vocabulary.renumbered(record, pieces, new)))
     assert small.get_vocab_size() == len(stay)
@@ -140,15 +140,6 @@ def test_a_tokenizer_that_cuts_otherwise_is_noticed() -> None:
         vocabulary._same_tokens(whole, whole, same | {4: 5}, [["card"]])
 
 
-@pytest.mark.parametrize(("letter", "name"), [("a", "LATIN"), ("я", "CYRILLIC"), ("卡", "CJK"), ("!", ""), ("3", "")])
-def test_scripts(letter: str, name: str) -> None:
-    assert vocabulary.script(letter) == name
-
-
-def test_a_stray_letter_does_not_bring_its_script() -> None:
-    assert vocabulary._scripts({"▁card": 1000, "я": 1}) == {"LATIN"}
-
-
 def test_what_lies_beside_the_graph_stays_the_network_alone(
     make: Callable[..., Copy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,3 +158,26 @@ def test_an_encoder_in_two_parts_has_its_words_in_the_lower_one(
     whole, small = (Predictor.load(folder, 1).logits(TEXTS) for folder in (bundle, copy.folder))
     assert all((logits == whole[name]).all() for name, logits in small.items())
     assert copy.manifest.size_bytes < read_manifest(bundle).size_bytes
+
+
+def test_of_the_main_scripts_all_tokens_stay_and_of_a_rarer_one_those_that_were_seen() -> None:
+    whole = unigram()
+    record = json.loads(whole.to_str())
+    pieces = vocabulary._pieces(record)
+    ids = whole.get_vocab()
+    seen = Counter({ids["▁card"]: 100, ids["▁卡"]: 1})
+    mainly = {pieces[at] for at in _scripts.kept(record, pieces, seen, vocabulary.WHOLE[MAIN])}
+    assert {"▁refund", "card", "▁卡", "卡", "!"} <= mainly
+    assert "привет" not in mainly
+    seen = Counter({ids["▁卡"]: 100, ids["c"]: 1})
+    mainly = {pieces[at] for at in _scripts.kept(record, pieces, seen, vocabulary.WHOLE[MAIN])}
+    assert {"卡", "a", "c"} <= mainly
+    assert not mainly & {"▁refund", "▁card", "card"}
+
+
+def test_what_happens_to_new_texts_is_said(make: Callable[..., Copy]) -> None:
+    texts = ["my card was stolen", *["where is my refund?"] * 9]
+    told = "of 2 texts left out, {} hold a token that the others would not have kept"
+    assert told.format("50.0%") in make("vocabulary", SEEN, texts).notes
+    assert told.format("0.0%") in make("vocabulary", MAIN, texts, "main").notes
+    assert not any("left out" in note for note in make("vocabulary", SEEN, texts[:3], "few").notes)

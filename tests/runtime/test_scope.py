@@ -13,7 +13,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
 from tunewright.kinds.classify import Classify
-from tunewright.runtime.scope import FLOORS, Scope, strangeness
+from tunewright.runtime.scope import BY_VECTORS, FLOORS, KEPT, Scope, strangeness
 from tunewright.train.detector import Seen, kept
 
 KIND = Classify(("a", "b", "c"), 1.7)
@@ -100,6 +100,20 @@ def test_a_scope_is_read_from_its_file_and_turns_away_what_lies_above_its_thresh
     assert scope.outside(KIND, logits, vectors).tolist() == (scores > np.median(scores)).tolist()
     assert scope.outside(KIND, logits, vectors).sum() == 20
     assert not Scope.load({"detector": "energy", "threshold": 0.0, "file": ""}, tmp_path).by_vectors
+
+
+@pytest.mark.parametrize("detector", BY_VECTORS)
+def test_what_is_read_has_the_form_that_it_is_computed_in_and_says_the_same(
+    train: Seen, detector: str, tmp_path: Path
+) -> None:
+    vectors, _, logits = drawn(30, 3)
+    arrays = kept(detector, train, KIND, logits, vectors, 0)
+    np.savez(tmp_path / "scope.npz", **arrays)  # type: ignore[arg-type]
+    scope = Scope.load({"detector": detector, "threshold": 0.0, "file": "scope.npz"}, tmp_path)
+    wide = {name: np.dtype(np.float64 if name in KEPT else np.float32) for name in arrays}
+    assert {name: one.dtype for name, one in scope.arrays.items()} == wide
+    found = scope.strangeness(KIND, logits, vectors)
+    assert found == pytest.approx(strangeness(detector, KIND, logits, vectors, arrays), rel=1e-9)
 
 
 def test_a_file_is_never_unpickled(tmp_path: Path) -> None:

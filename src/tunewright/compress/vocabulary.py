@@ -1,8 +1,9 @@
 """Fewer words: tokens that do not occur in your texts leave the tokenizer and the word table of the encoder.
 
 A multilingual encoder is mostly a word table (E5 small: 96 of 118 M parameters), of which one language uses a small
-part. What stays: the tokens of the texts given, special tokens, and what new texts of these scripts are spelled with.
-Texts given before are cut into the very same tokens (checked); new words are cut into smaller pieces.
+part. What stays: the tokens of the texts given, special tokens, what new texts of these scripts are spelled with, and,
+as the setting says, all tokens of some scripts. Texts given before are cut into the very same tokens (checked); new
+words are cut into smaller pieces, and how many new texts that concerns is said.
 
 Works for Unigram and WordPiece tokenizers, whose choice among the tokens that stay does not depend on those that go.
 
@@ -12,11 +13,9 @@ Source: Abdaoui, Pradel and Sigel 2020 (SustaiNLP), Load What You Need: Smaller 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,16 +24,21 @@ from onnx import numpy_helper
 
 from tunewright.compress._copy import Copy
 from tunewright.compress._graph import added, is_lookup, readers, removed
+from tunewright.compress._scripts import MAIN, NONE, RARE, kept
 from tunewright.core.errors import TunewrightError
-from tunewright.core.types import Array, Ragged
+from tunewright.core.types import Array, Ragged, Windows
 from tunewright.modalities.text import Text
 
-SETTINGS = ("tokens seen, and letters", "all tokens of the scripts seen")
 READS_TEXTS = True
-RARE = 0.001
-"""A script that has a smaller share of the letters than this does not stay because of them."""
-MARKS = ("▁", "##")
-"""What a piece begins with to tell its place in a word."""
+WHOLE = {
+    "tokens seen, and letters": NONE,
+    "all tokens of the main scripts": MAIN,
+    "all tokens of the scripts seen": RARE,
+}
+"""Setting → the share of the letters from which on all tokens of a script stay."""
+SETTINGS = tuple(WHOLE)
+LEFT_OUT = 5
+"""Each how manieth text is left out to see what happens to new ones."""
 
 
 def run(copy: Copy, setting: str) -> None:
@@ -54,9 +58,13 @@ def run(copy: Copy, setting: str) -> None:
     before = Text.load(settings, folder)
     record = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     pieces = _pieces(record)
-    seen = Counter(_ids(before, copy.columns).tolist())
-    stay = kept(record, pieces, seen, whole_scripts=setting == SETTINGS[1])
-    stay |= {*before.head, *before.tail, settings["pad_id"]}
+    around = {*before.head, *before.tail, settings["pad_id"]}
+
+    def staying(tokens: Array) -> set[int]:
+        return kept(record, pieces, Counter(tokens.tolist()), WHOLE[setting]) | around
+
+    texts = before.windows(copy.columns)
+    stay = staying(_ids(texts))
     ids = np.array(sorted(stay), np.int64)
     new = {old: at for at, old in enumerate(ids.tolist())}
     (folder / "tokenizer.json").write_text(json.dumps(renumbered(record, pieces, new), ensure_ascii=False), "utf-8")
@@ -68,7 +76,7 @@ def run(copy: Copy, setting: str) -> None:
     told = {"config": config | {"vocab_size": len(ids)}} if "vocab_size" in config else {}
     whole = settings if read == "text" else whole | {"text": settings}
     copy.manifest = replace(copy.manifest, modalities={read: whole}, backbone=copy.manifest.backbone | told)
-    copy.notes.append(f"{len(ids):,} of {len(pieces):,} tokens stay")
+    copy.notes += [f"{len(ids):,} of {len(pieces):,} tokens stay", *_of_new_texts(texts, staying)]
 
 
 def _pieces(record: dict[str, Any]) -> dict[int, str]:
@@ -85,64 +93,29 @@ def _pieces(record: dict[str, Any]) -> dict[int, str]:
     return own | {one["id"]: one["content"] for one in record["added_tokens"]}
 
 
-def _ids(modality: Text, columns: Sequence[Sequence[Any]]) -> Array:
-    tokens = modality.windows(columns).data["input_ids"]
+def _tokens(texts: Windows) -> Ragged:
+    tokens = texts.data["input_ids"]
     assert isinstance(tokens, Ragged)
-    return tokens.values
+    return tokens
 
 
-def kept(record: dict[str, Any], pieces: dict[int, str], seen: Counter[int], *, whole_scripts: bool) -> set[int]:
-    """Ids of the tokens that stay.
+def _ids(texts: Windows) -> Array:
+    return _tokens(texts).values
 
-    Beside the tokens seen: added ones, the unknown one, bytes, single characters of the scripts seen and without a
-    script, and of a Unigram model the least likely token, since unknown characters are rated after it.
+
+def _of_new_texts(texts: Windows, staying: Callable[[Array], set[int]]) -> list[str]:
+    """How many texts hold a token that would go if they had not been read: a fifth of them, by what the others keep.
+
+    Rows that judge the answers are too few to show what that costs.
     """
-    model = record["model"]
-    special = {one["id"] for one in record["added_tokens"]}
-    stay = set(seen) | special
-    if model["type"] == "Unigram":
-        if model.get("unk_id") is not None:
-            stay.add(model["unk_id"])
-        stay.add(min(range(len(model["vocab"])), key=lambda at: model["vocab"][at][1]))
-    else:
-        stay |= {at for at, piece in pieces.items() if piece == model["unk_token"]}
-    scripts = _scripts({pieces[at]: count for at, count in seen.items() if at not in special})
-    for at, piece in pieces.items():
-        bare = _bare(piece)
-        if at not in stay and (len(bare) <= 1 or whole_scripts or _is_byte(piece)):
-            own = {one for one in map(script, bare) if one}
-            if own <= scripts or _is_byte(piece):
-                stay.add(at)
-    return stay
-
-
-def _scripts(counts: dict[str, int]) -> set[str]:
-    found: Counter[str] = Counter()
-    for piece, count in counts.items():
-        for letter in _bare(piece):
-            found[script(letter)] += count
-    del found[""]
-    return {name for name, count in found.items() if count >= RARE * found.total()}
-
-
-@cache
-def script(letter: str) -> str:
-    """The script of a letter, by the first word of its name in Unicode; empty for digits, signs and marks.
-
-    >>> script("a"), script("调"), script("7")
-    ('LATIN', 'CJK', '')
-    """
-    return unicodedata.name(letter, "?").partition(" ")[0] if unicodedata.category(letter).startswith("L") else ""
-
-
-def _bare(piece: str) -> str:
-    for mark in MARKS:
-        piece = piece.removeprefix(mark) if piece != mark else piece
-    return piece
-
-
-def _is_byte(piece: str) -> bool:
-    return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+    tokens = _tokens(texts)
+    row = np.repeat(texts.owner, tokens.lengths)
+    left_out, count = row % LEFT_OUT == 0, -(-texts.rows // LEFT_OUT)
+    if texts.rows < LEFT_OUT:
+        return []
+    known = np.isin(tokens.values, list(staying(tokens.values[~left_out])))
+    strange = len(np.unique(row[left_out & ~known]))
+    return [f"of {count:,} texts left out, {strange / count:.1%} hold a token that the others would not have kept"]
 
 
 def renumbered(record: dict[str, Any], pieces: dict[int, str], new: dict[int, int]) -> dict[str, Any]:
@@ -171,8 +144,8 @@ def _processor(told: Any, new: dict[int, int]) -> Any:
 
 
 def _same_tokens(before: Text, after: Text, new: dict[int, int], columns: Sequence[Sequence[Any]]) -> None:
-    expected = [new[at] for at in _ids(before, columns).tolist()]
-    if _ids(after, columns).tolist() != expected:
+    expected = [new[at] for at in _ids(before.windows(columns)).tolist()]
+    if _ids(after.windows(columns)).tolist() != expected:
         raise TunewrightError(
             "the smaller tokenizer cuts a text otherwise than the whole one", "leave vocabulary out, and report it"
         )

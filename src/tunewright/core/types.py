@@ -68,6 +68,9 @@ class Ragged:
         values : (b, t, ...), short pieces filled with ``fill``
         mask : bool (b, t), true where there is a value
         """
+        if len(index) == 1:  # one text at a time waits for this, and has nothing to pad
+            values = self[int(index[0])][None].copy()
+            return values, np.ones(values.shape[:2], np.bool_)
         lengths = self.lengths[index]
         width = int(lengths.max(initial=0))
         mask = np.arange(width) < lengths[:, None]
@@ -112,7 +115,7 @@ class Windows:
 
     def take_rows(self, rows: Array) -> Windows:
         """The windows of these rows, in that order."""
-        if np.array_equal(rows, np.arange(self.rows)):
+        if len(rows) == self.rows and (self.rows == 1 or np.array_equal(rows, np.arange(self.rows))):
             return self
         index = self.of_rows(rows)
         data = {name: values.take(index, axis=0) for name, values in self.data.items()}

@@ -16,7 +16,7 @@ def mean_of_windows(logits: Sequence[Array], windows: Windows, size: int) -> Arr
 
     size : k, which no logits tell where there are no rows
     """
-    stacked = np.stack(logits).astype(np.float32, copy=False) if len(logits) else np.zeros((0, size), np.float32)
+    stacked = np.array(logits, np.float32) if len(logits) else np.zeros((0, size), np.float32)
     if len(windows) == windows.rows:
         return stacked
     out = np.zeros((windows.rows, stacked.shape[1]), np.float32)

@@ -158,12 +158,12 @@ class Classify:
 
     def decode(self, logits: Array, top: int = 0) -> list[Label]:
         proba = self.proba(logits)
-        best = self.decide(logits)
-        scores = proba[np.arange(len(proba)), best].tolist()
+        best = self.decide(logits).tolist()
+        scores = [float(row[label]) for row, label in zip(proba, best, strict=True)]
         ranked = np.argsort(-self._ranked(logits), axis=-1, kind="stable")[:, :top] if top else None
         answers = [
             Label(self.labels[label], score, None, None if ranked is None else self._listed(proba[row], ranked[row]))
-            for row, (label, score) in enumerate(zip(best.tolist(), scores, strict=True))
+            for row, (label, score) in enumerate(zip(best, scores, strict=True))
         ]
         if self.promise is None or not self.promise.error:
             return answers

@@ -95,8 +95,11 @@ class Text:
             else [_joined(at, row, self.separator) for at, row in enumerate(zip(*columns, strict=True))]
         )
         cut = [self._cut(texts[start : start + AT_ONCE], start) for start in range(0, len(texts) or 1, AT_ONCE)]
-        ids, spans, lengths, owner = (np.concatenate(parts) for parts in zip(*cut, strict=True))
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        ids, spans, lengths, owner = (
+            cut[0] if len(cut) == 1 else (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        )
+        starts = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
         return Windows(
             rows=len(texts),
             owner=owner,
@@ -114,16 +117,19 @@ class Text:
         spans: list[tuple[int, int]] = []
         lengths, owner = [], []
         for row, encoding in enumerate(self._encode(texts, first), first):
-            skip = self._prefix_length(encoding.ids)
-            own, offsets = encoding.ids[skip:], encoding.offsets[skip:]
+            found = encoding.ids  # each time a list of its own
+            skip = self._prefix_length(found)
+            own, offsets = found[skip:], encoding.offsets[skip:]
             for start in range(0, max(len(own), 1), room):
                 before = len(ids)
                 ids += [*self.head, *own[start : start + room], *self.tail]
                 spans += blank * len(self.head) + offsets[start : start + room] + blank * len(self.tail)
                 lengths.append(len(ids) - before)
                 owner.append(row)
-        in_text = np.array(spans, np.int32).reshape(-1, 2) - np.int32(len(self.prefix))
-        return np.array(ids, np.int32), np.maximum(in_text, 0), np.array(lengths, np.int64), np.array(owner, np.int64)
+        in_text = np.array(spans, np.int32).reshape(-1, 2)
+        if self.prefix:
+            in_text = np.maximum(in_text - np.int32(len(self.prefix)), 0)
+        return np.array(ids, np.int32), in_text, np.array(lengths, np.int64), np.array(owner, np.int64)
 
     def batch(self, windows: Windows, index: Array) -> dict[str, Array]:
         """input_ids, attention_mask : int64 (b, t)"""

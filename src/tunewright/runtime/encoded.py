@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,16 @@ class Encoded:
     """States of windows, padded to the longest of them.
 
     arrays : ``states`` (b, t, d), ``mask`` (b, t)
-    lengths : int64 (b,), steps of each window
     index : int64 (b,), which windows these are
     """
 
     arrays: Mapping[str, Array]
-    lengths: NDArray[np.int64]
     index: Array
 
-    @classmethod
-    def of(cls, arrays: Mapping[str, Array], index: Array) -> Self:
-        return cls(arrays, arrays["mask"].sum(1).astype(np.int64), index)
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (b,): steps of each window."""
+        return np.asarray(self.arrays["mask"].sum(1), np.int64)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -43,7 +42,7 @@ class Encoded:
         lengths = self.lengths[places]
         width = max(1, int(lengths.max(initial=0)))
         arrays = {name: np.ascontiguousarray(values[places, :width]) for name, values in self.arrays.items()}
-        return Encoded(arrays, lengths, self.index[places])
+        return Encoded(arrays, self.index[places])
 
     def above(self, upper: Graph | None) -> Encoded:
         """The states that the upper part of an encoder makes of these; where there is none, these."""
@@ -51,7 +50,7 @@ class Encoded:
             return self
         mask = self.arrays["mask"]
         states = upper({"lower": self.arrays["states"], "mask": mask})["states"]
-        return Encoded({"states": states, "mask": mask}, self.lengths, self.index)
+        return Encoded({"states": states, "mask": mask}, self.index)
 
     def into(self, out: list[Array], head: Graph) -> None:
         """Put what a head makes of each window in its place, without padding."""

@@ -61,7 +61,7 @@ class Encoder:
         stages = [_stage(upper, own, single=threads > 1) for upper, own in _by_upper(heads).items()]
 
         def compute(index: Array) -> None:
-            encoded = Encoded.of(graph(self.modality.batch(windows, index)), index)
+            encoded = Encoded(graph(self.modality.batch(windows, index)), index)
             for upper, wanted, own in stages:
                 states = encoded.only(wanted).above(upper)
                 for head, of_head in own.items():

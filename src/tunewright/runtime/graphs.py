@@ -56,7 +56,7 @@ class Graph:
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Run it on the arrays that it has inputs for; others are left out."""
-        values = self._session.run(None, {name: arrays[name] for name in self.inputs})
+        values = self._session.run(self.outputs, {name: arrays[name] for name in self.inputs})
         return dict(zip(self.outputs, values, strict=True))
 
 

@@ -62,7 +62,7 @@ def logarithms(kind: Kind, logits: Array, vectors: Array, rows: Array) -> NDArra
 
 
 def _to_rows(vectors: Array, rows: Array) -> NDArray[np.float64]:
-    cosines = vectors.astype(np.float32) @ rows.astype(np.float32).T
+    cosines = np.asarray(vectors, np.float32) @ np.asarray(rows, np.float32).T
     return np.asarray(1 - cosines.max(1), np.float64)
 
 
@@ -81,8 +81,13 @@ class Scope:
 
     @classmethod
     def load(cls, told: Mapping[str, Any], folder: Path) -> Self:
-        """From a kind's spec and the bundle's folder."""
-        arrays = dict(np.load(folder / told["file"], allow_pickle=False)) if told.get("file") else {}
+        """From a kind's spec and the bundle's folder; arrays in the form that they are computed in.
+
+        Turned at each row, 2,000 vectors of 16 bits take as long as the encoder does: 1.4 ms instead of 0.05.
+        """
+        file = told.get("file")
+        stored: Mapping[str, Array] = np.load(folder / file, allow_pickle=False) if file else {}
+        arrays = {name: one.astype(np.float64 if name in KEPT else np.float32) for name, one in stored.items()}
         return cls(told["detector"], float(told["threshold"]), arrays)
 
     @property
