@@ -106,7 +106,7 @@ def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
 def halved_bundles(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """``top-0``, ``top-1``, ``lora-0``, ``lora-1``: fits with ``fit.shared`` on the tiny backbone, each of a seed.
 
-    ``whole`` is the fit of ``top-0`` in one part. Never change them: copy them.
+    ``whole`` is the fit of ``top-0`` in one part, ``merged`` that of ``lora-0``. Never change them: copy them.
     """
     import tunewright
 
@@ -115,11 +115,12 @@ def halved_bundles(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory
     steps = {"fit.epochs": 24, "fit.patience": 24, "fit.learning_rate": 5e-3, "fit.average": 0.0}
     steps |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4, "fit.threads": 1, "split.validation": 0.3}
     made = {}
-    for name in ("top-0", "top-1", "whole", "lora-0", "lora-1"):
-        method, _, seed = name.replace("whole", "top-0").partition("-")
+    in_one_part = {"whole": "top-0", "merged": "lora-0"}
+    for name in ("top-0", "top-1", "lora-0", "lora-1", *in_one_part):
+        method, _, seed = in_one_part.get(name, name).partition("-")
         own = {
             "fit.method": method,
-            "fit.shared": name != "whole",
+            "fit.shared": name not in in_one_part,
             "fit.backbone": str(tiny_backbone),
             "seed": int(seed),
         }
