@@ -85,6 +85,7 @@ def test_one_graph_fits_updates_of_any_rank_and_both_methods(make_context: Make,
         fitted = method.fit(context)
         cut = halves(context, fitted)
         assert len(cut.updates) == 4 * 2, "four products in each of two layers"
+        assert "fit.shared: the whole backbone is shared, with" in context.run.told[-1]["say"]
         folder = tmp_path / f"{fitted.method}-{rank}"
         windows, modality = context.train.windows, context.backbone.modality
         parts = export(folder, "text", modality, windows, cut.lower, {}, cut.upper, cut.updates)
