@@ -3,16 +3,19 @@
 Compared: `Predictor.load` of one bundle, and of so many with one shelf, each in a process of its own.
 How: --fits bundles are fitted as probes on drawn small sets of Banking77 (4 intents, 16 rows of each); the others have
 the head of one of them with weights drawn anew, which costs no fit and computes the same. Every bundle is a folder
-with all its files. Memory is the resident set after loading and answering, p50 that of single texts, bundles in turn;
-rounds of both processes are interleaved, each answering the same texts. Then 20 bundles are loaded alone, and their
-labels and scores of 20 texts must be those that each gave among the others, and as one of ten that share a pass.
+with all its files. Memory is the resident set after loading and answering, p50 that of single texts, bundles in turn,
+rows per CPU second those of one call of the first bundle with all texts; rounds of both processes are interleaved, each
+answering the same texts. Then 20 bundles are loaded alone, and their labels and scores of 20 texts must be those that
+each gave among the others, and as one of ten that share a pass.
 
-With --method top (or lora and others that leave a part of the backbone as it was) every bundle is fitted, once with
+With --method top (or others that leave a part of the backbone as it was) every bundle is fitted, once with
 `fit.shared` and once without (40 intents, 16 rows of each), and a third process loads those that have an encoder of
-their own each.
+their own each. With --method lora or adalora, whose updates stay beside the shared backbone, --fits are fitted so; the
+others have updates and head of one of them drawn anew, each number with the mean and the spread of its tensor.
 
     python benchmarks/many_tasks.py --folder tasks/       expected: 2 minutes, and 1 more for each of the fits
     python benchmarks/many_tasks.py --folder tops/ --method top --tasks 6       expected: 10 minutes
+    python benchmarks/many_tasks.py --folder loras/ --method lora --fits 2      expected: 8 minutes
 """
 
 from __future__ import annotations
@@ -37,8 +40,11 @@ from _measure import Worker, answer, data, digest, held, parser, records, report
 TASKS, FITS, CLASSES, ROWS = 100, 4, 4, 16
 TUNED_CLASSES, TUNED_ROWS, TUNED_BATCH = 40, 16, 16
 """Of bundles whose encoder is tuned: of fewer intents, or by fewer steps, some do not beat the probe, and it ships."""
-SHARED, WHOLE = "task", "whole"
-"""What the folders of bundles are called that share a part of their encoder, and of those that have their own."""
+SHARED, WHOLE, DRAWN = "task", "whole", "drawn"
+"""What the folders of bundles are called that share a part of their encoder, of those that have their own, and of those
+on the shared encoder whose small tensors are drawn anew."""
+BESIDE = ("lora", "adalora")
+"""Methods whose bundles differ by small tensors alone."""
 TEXTS, COMPARED, TOGETHER, GROUPS = 300, 20, 10, 2
 TOLERANCE = 1e-5
 
@@ -47,7 +53,9 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--folder", type=Path, help="where the bundles are made, and found again")
     options.add_argument("--tasks", type=int, default=TASKS)
-    options.add_argument("--fits", type=int, default=FITS, help="bundles that are really fitted; all, unless probes")
+    options.add_argument(
+        "--fits", type=int, default=FITS, help="bundles that are really fitted; of top and the like all"
+    )
     options.add_argument("--method", default="probe", help="of the fits; all but probe are fitted in two forms")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
@@ -63,13 +71,15 @@ def main() -> None:
     fitted = make(chosen.folder, chosen.tasks, chosen.fits, chosen.method)
     rows = data("banking77/test.csv")
     texts = [record["text"] for record in records(rows)][: 30 if chosen.quick else TEXTS]
-    forms = {"one": (SHARED, 1), "many": (SHARED, chosen.tasks)}
-    forms |= {} if chosen.method == "probe" else {"whole": (WHOLE, chosen.tasks)}
-    draws = range(chosen.tasks) if chosen.method == "probe" else in_two_parts(chosen.folder)
-    sides = {}
-    for name, (form, count) in forms.items():
-        folders = [chosen.folder / name_of(at, form) for at in draws[:count]]
-        sides[name] = Worker(__file__, str(chosen.threads), *folders)
+    draws = range(chosen.tasks) if chosen.method == "probe" else in_two_parts(chosen.folder)[:fitted]
+    drawn = range(chosen.tasks - fitted if chosen.method in BESIDE else 0)
+    shared = [name_of(at) for at in draws] + [name_of(at, DRAWN) for at in drawn]
+    forms = {"one": shared[:1], "many": shared}
+    forms |= {} if chosen.method == "probe" else {"whole": [name_of(at, WHOLE) for at in draws]}
+    sides = {
+        name: Worker(__file__, str(chosen.threads), *(chosen.folder / one for one in names))
+        for name, names in forms.items()
+    }
     try:
         rounds = [{name: side.ask({"texts": texts}) for name, side in sides.items()} for _ in range(chosen.rounds)]
         compared = sides["many"].ask({"compare": texts[:COMPARED]})
@@ -77,12 +87,24 @@ def main() -> None:
         for side in sides.values():
             side.stop()
     one, many, *whole = ([each[name] for each in rounds] for name in sides)
-    head = ("tasks", "RSS MB", "p50 ms", "p99 ms", "load s", "encoders", "MB on disk", "× one task", "target")
+    head = (
+        "tasks",
+        "RSS MB",
+        "p50 ms",
+        "p99 ms",
+        "rows/CPU s",
+        "load s",
+        "encoders",
+        "MB on disk",
+        "× one task",
+        "target",
+    )
     memory, slower = ratios(one, many)
     told = against(one, many)
-    target = f"RSS {held(memory, '≤ 1.5')}, p50 {held(median(slower), '≤ 1.3')}" if chosen.method == "probe" else ""
+    all_shared = chosen.method in ("probe", *BESIDE)
+    target = f"RSS {held(memory, '≤ 1.5')}, p50 {held(median(slower), '≤ 1.3')}" if all_shared else ""
     lines = [line("1", one, "", ""), line(str(chosen.tasks), many, told, target)]
-    lines += [line(f"{chosen.tasks}, each whole", own, against(one, own), "") for own in whole]
+    lines += [line(f"{len(draws)}, each whole", own, against(one, own), "") for own in whole]
     alike = f"{compared['labels']} labels differ, scores by {compared['score']:.1e} at most"
     together = f"{compared['together']} labels differ, scores by {compared['apart']:.1e} at most"
     note = (
@@ -110,8 +132,8 @@ def against(one: list[dict[str, Any]], many: list[dict[str, Any]]) -> str:
 
 
 def line(name: str, rounds: list[dict[str, Any]], told: str, target: str) -> tuple[str, ...]:
-    p50, p99 = ([one[key] for one in rounds] for key in ("p50_ms", "p99_ms"))
-    cells = f"{median(p50):.2f} ({spread(p50)})", f"{median(p99):.2f} ({spread(p99)})"
+    p50, p99, rate = ([one[key] for one in rounds] for key in ("p50_ms", "p99_ms", "rows_per_cpu_s"))
+    cells = f"{median(p50):.2f} ({spread(p50)})", f"{median(p99):.2f} ({spread(p99)})", f"{median(rate):.0f}"
     return (
         name,
         f"{rounds[-1]['rss_mb']:.0f}",
@@ -134,7 +156,7 @@ def make(folder: Path, tasks: int, fits: int, method: str) -> int:
     code += f"many_tasks.fit_all({str(folder)!r}, {tasks}, {fits}, {method!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
     if method != "probe":
-        return tasks
+        return min(tasks, fits) if method in BESIDE else tasks
     marked = [json.loads((folder / name_of(at) / "bundle.json").read_text())["run"] for at in range(tasks)]
     return sum("drawn_from" not in one for one in marked)
 
@@ -157,7 +179,11 @@ def fit_all(folder: str, tasks: int, fits: int, method: str) -> None:
     for record in records(data("banking77/train.csv")):
         by_label.setdefault(record["category"], []).append(record["text"])
     if method != "probe":
-        fit_tuned(Path(folder), tasks, method, by_label)
+        fit_tuned(Path(folder), min(tasks, fits) if method in BESIDE else tasks, method, by_label)
+        fitted = in_two_parts(Path(folder))[:fits]
+        for at in range(tasks - fits if method in BESIDE else 0):
+            if not (Path(folder) / name_of(at, DRAWN)).exists():
+                redraw(Path(folder) / name_of(fitted[at % fits]), Path(folder) / name_of(at, DRAWN), at)
         return
     for at in range(tasks):
         out = Path(folder) / name_of(at)
@@ -193,24 +219,29 @@ def drawn(by_label: dict[str, list[str]], seed: int, classes: int, rows: int) ->
 
 
 def redraw(source: Path, out: Path, seed: int) -> None:
-    """The bundle with the weights of its head drawn anew; big files are the same on disk, under a name of their own."""
+    """The bundle with head and updates drawn anew; big files are the same on disk, under a name of their own."""
     from dataclasses import replace
 
     import numpy as np
-    from safetensors.numpy import load_file, save
+    from safetensors.numpy import load_file, save_file
 
     from tunewright.core.bundle import read_manifest, write_manifest
+    from tunewright.runtime import updates
 
     manifest, draw = read_manifest(source), np.random.default_rng(seed)
     (data_file,) = next(part.data for name, part in manifest.parts.items() if name.startswith("head."))
     shutil.copytree(source, out, copy_function=os.link)
-    tensors = load_file(out / data_file)
-    drawn = {
-        name: draw.normal(value.mean(), value.std(), value.shape).astype(value.dtype) for name, value in tensors.items()
-    }
-    for path in (data_file, "bundle.json"):  # linked: what is written must be a new file
+    (out / "bundle.json").unlink()  # linked: what is written must be a new file
+    own = [(data_file, load_file, save_file)]
+    own += [(part.updates, updates.read, updates.write) for part in manifest.parts.values() if part.updates]
+    for path, read, write in own:
+        tensors = read(out / path)
         (out / path).unlink()
-    (out / data_file).write_bytes(save(drawn))
+        drawn = {
+            name: draw.normal(value.mean(), value.std(), value.shape).astype(value.dtype)
+            for name, value in tensors.items()
+        }
+        write(drawn, out / path)
     write_manifest(out, replace(manifest, name=out.name, run=manifest.run | {"drawn_from": source.name}))
 
 
@@ -235,7 +266,11 @@ def asked(folders: list[Path], threads: int) -> Callable[[Any], dict[str, Any]]:
             loaded[at % len(loaded)].predict([text])
             taken.append(time.perf_counter() - begin)
         taken.sort()
+        begin = time.process_time()
+        loaded[0].predict(question["texts"])
+        cpu_s = time.process_time() - begin
         return {
+            "rows_per_cpu_s": len(question["texts"]) / cpu_s,
             "p50_ms": taken[len(taken) // 2] * 1000,
             "p99_ms": taken[int(len(taken) * 0.99)] * 1000,
             "rss_mb": rss_mb(),

@@ -102,37 +102,39 @@ def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
+# Enough to beat the start, which ships otherwise.
+STEPS = {"fit.epochs": 24, "fit.patience": 24, "fit.learning_rate": 5e-3, "fit.average": 0.0}
+IN_ONE_PART = {"whole": "top-0", "merged": "lora-0"}
+
+
+class Halved(dict[str, Path]):
+    """Bundles with ``fit.shared`` by their names, each fitted when it is first asked for."""
+
+    def __init__(self, backbone: Path, folder: Path) -> None:
+        super().__init__()
+        self._settings = {"fit.backbone": str(backbone), "fit.threads": 1, "split.validation": 0.3} | STEPS
+        self._settings |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4}
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Path:
+        import tunewright
+
+        method, _, seed = IN_ONE_PART.get(name, name).partition("-")
+        own = {"fit.method": method, "fit.shared": name not in IN_ONE_PART, "seed": int(seed)}
+        rows, out = samples.path("support_train.csv"), self._folder / name
+        with remembered_traces():
+            tunewright.fit(rows, text="text", label="intent", out=out, settings=self._settings | own)
+        self[name] = out
+        return out
+
+
 @pytest.fixture(scope="session")
 def halved_bundles(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """``top-0``, ``top-1``, ``lora-0``, ``lora-1``: fits with ``fit.shared`` on the tiny backbone, each of a seed.
 
-    ``whole`` is the fit of ``top-0`` in one part. Never change them: copy them.
+    ``whole`` is the fit of ``top-0`` in one part, ``merged`` that of ``lora-0``. Never change them: copy them.
     """
-    import tunewright
-
-    folder = tmp_path_factory.mktemp("halves")
-    # Enough steps to beat the start, which ships otherwise.
-    steps = {"fit.epochs": 24, "fit.patience": 24, "fit.learning_rate": 5e-3, "fit.average": 0.0}
-    steps |= {"fit.batch_rows": 16, "fit.layers": 1, "fit.size": 4, "fit.threads": 1, "split.validation": 0.3}
-    made = {}
-    for name in ("top-0", "top-1", "whole", "lora-0", "lora-1"):
-        method, _, seed = name.replace("whole", "top-0").partition("-")
-        own = {
-            "fit.method": method,
-            "fit.shared": name != "whole",
-            "fit.backbone": str(tiny_backbone),
-            "seed": int(seed),
-        }
-        with remembered_traces():
-            tunewright.fit(
-                samples.path("support_train.csv"),
-                text="text",
-                label="intent",
-                out=folder / name,
-                settings=steps | own,
-            )
-        made[name] = folder / name
-    return made
+    return Halved(tiny_backbone, tmp_path_factory.mktemp("halves"))
 
 
 @pytest.fixture(scope="module")

@@ -124,8 +124,8 @@ def test_numbers_are_learnt_by_their_squared_error() -> None:
 def test_a_teacher_in_two_parts_is_counted_whole(
     make: Callable[..., Copy], lessons: Callable[..., Lessons], halved_bundles: dict[str, Path], tmp_path: Path
 ) -> None:
-    bundle = halved_bundles["top-0"]
-    counts = [distill._numbers_of(Copy.of(halved_bundles[name], tmp_path / name)) for name in ("top-0", "whole")]
-    assert counts[0] == counts[1]
+    bundle, names = halved_bundles["lora-0"], ("top-0", "lora-0", "whole")
+    counts = [distill._numbers_of(Copy.of(halved_bundles[name], tmp_path / name)) for name in names]
+    assert counts[0] == counts[1] == counts[2]
     copy = make("distill", "layers=1", lessons=lessons("layers=1", teacher=bundle), bundle=bundle)
     assert copy.manifest.encoder == ("encoder.text",)

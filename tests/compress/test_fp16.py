@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tunewright.compress._copy import Copy
 from tunewright.compress.fp16 import halve
+from tunewright.core.bundle import read_manifest
 from tunewright.runtime.predictor import Predictor
 
 
@@ -49,11 +51,15 @@ def test_a_number_beyond_fp16_stays_in_fp32() -> None:
     onnx.checker.check_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
 
 
-def test_both_parts_of_an_encoder_are_halved(make: Callable[..., Copy], halved_bundles: dict[str, Path]) -> None:
-    copy = make("fp16", "weights in fp16", bundle=halved_bundles["top-0"])
-    for part, layer in (("encoder.text", 0), ("upper.text", 1)):
-        (half,) = (one for one in copy.graph(part).graph.initializer if one.name == f"layers.{layer}.up.weight_fp16")
+@pytest.mark.parametrize(("name", "lower"), [("top-0", "layers.0.up"), ("lora-0", "words")])
+def test_both_parts_of_an_encoder_are_halved_and_updates_are_not(
+    name: str, lower: str, make: Callable[..., Copy], halved_bundles: dict[str, Path]
+) -> None:
+    copy = make("fp16", "weights in fp16", bundle=halved_bundles[name])
+    for part, layer in (("encoder.text", lower), ("upper.text", "layers.1.up")):
+        (half,) = (one for one in copy.graph(part).graph.initializer if one.name == f"{layer}.weight_fp16")
         assert half.data_type == TensorProto.FLOAT16
+    assert copy.manifest.parts["upper.text"].updates == read_manifest(halved_bundles[name]).parts["upper.text"].updates
     texts = ["my card was stolen"]
-    a, b = (Predictor.load(one, 1).embed(texts) for one in (halved_bundles["top-0"], copy.folder))
+    a, b = (Predictor.load(one, 1).embed(texts) for one in (halved_bundles[name], copy.folder))
     assert 0 < np.abs(a - b).max() < 0.01

@@ -62,12 +62,17 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], object], *, sign: b
     (folder / MANIFEST).write_text(json.dumps(record), encoding="utf-8")
 
 
-def test_only_an_encoder_in_two_parts_needs_the_newest_format(bundle: Path) -> None:
+def test_the_format_is_the_least_one_that_has_what_is_used(bundle: Path) -> None:
     plain = read_manifest(bundle)
     assert (plain.format, plain.encoder, plain.heads) == (2, ("encoder.text",), ("head.label",))
     upper = {"upper.text": Part("onnx", "head.label-4567.onnx")}
     read = write_manifest(bundle, replace(plain, parts=upper | plain.parts))
     assert (read.format, read.encoder, read.heads) == (3, ("encoder.text", "upper.text"), ("head.label",))
+    updated = {"upper.text": Part("onnx", "head.label-4567.onnx", updates="weights/encoder.text-0123.safetensors")}
+    read = write_manifest(bundle, replace(plain, parts=updated | plain.parts))
+    assert (read.format, read.encoder, read.heads) == (4, ("encoder.text", "upper.text"), ("head.label",))
+    assert read.parts["upper.text"].files == ("head.label-4567.onnx", "weights/encoder.text-0123.safetensors")
+    assert "updates" not in json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))["parts"]["head.label"]
 
 
 def test_a_manifest_is_read_as_it_was_written(bundle: Path) -> None:

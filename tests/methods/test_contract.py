@@ -13,6 +13,7 @@ from tunewright.core import plugins
 from tunewright.core.errors import TunewrightError
 from tunewright.train import ladder
 from tunewright.train.outputs import frozen
+from tunewright.train.updates import merged, tensors
 
 KINDS = ("classify", "multilabel", "regress")
 SETTINGS = {"fit.epochs": 1, "fit.learning_rate": 1e-3, "fit.batch_rows": 16}
@@ -55,6 +56,12 @@ def test_it_gives_a_model_whose_logits_are_those_it_tells(name: str, kind: str, 
         names = set(fitted.encoder.state_dict())
         assert names >= set(before), "the encoder ships with every tensor of the backbone"
         assert len(names - set(before)) == fitted.facts.get("added_tensors", 0), "what it ships beyond them is told"
+    if fitted.updates:
+        shipped = fitted.encoder.state_dict()
+        for key, value in merged(before, tensors(fitted.updates)).items():
+            torch.testing.assert_close(
+                value, shipped[key], msg=f"{name}: the backbone with its updates differs at {key}"
+            )
 
 
 @pytest.mark.parametrize("name", plugins.names("methods"))

@@ -104,6 +104,9 @@ def test_the_verb_prints_a_table_and_json(tiny_bundle: Path, cli: Callable[..., 
 
 def test_operations_of_an_encoder_in_two_parts_are_those_of_both(halved_bundles: dict[str, Path]) -> None:
     rows = {"text": ["my card was stolen", "where is it?"]}
-    whole, parted = (pipeline.speed(halved_bundles[name], rows, threads=1) for name in ("whole", "top-0"))
+    whole, parted, beside = (
+        pipeline.speed(halved_bundles[one], rows, threads=1) for one in ("whole", "top-0", "lora-0")
+    )
     assert parted.operations == whole.operations
     assert sum(parted.operators.values()) == pytest.approx(1)
+    assert beside.operations["fp32"] > whole.operations["fp32"], "the updates' own products count"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 import tunewright
 from tunewright import pipeline, samples
+from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import DamagedBundle, TunewrightError
 
 TEST = samples.path("support_test.csv")
@@ -68,6 +72,20 @@ def test_show_compares_every_file(tiny_bundle: Path, tmp_path: Path) -> None:
     (bundle / "report.html").unlink()
     with pytest.raises(DamagedBundle, match=r"report\.html: the file is missing"):
         pipeline.show(bundle)
+
+
+def test_show_tells_the_sizes_of_both_parts_of_an_encoder_and_of_its_updates(
+    halved_bundles: dict[str, Path], tiny_bundle: Path, cli: Callable[..., Any]
+) -> None:
+    folder = halved_bundles["lora-0"]
+    manifest, parts = read_manifest(folder), pipeline.show(folder)["parts"]
+    updates = manifest.files[manifest.parts["upper.text"].updates]["size_bytes"]
+    assert parts["upper.text"]["updates_bytes"] == updates > 10_000
+    assert parts["upper.text"]["size_bytes"] > updates
+    assert parts["encoder.text"]["updates_bytes"] == 0
+    said = " ".join(cli("show", folder).out.split())
+    assert re.search(r"encoder in two parts: encoder\.text \S+ MB, upper\.text \S+ MB and 0\.0\d MB of updates", said)
+    assert "in two parts" not in cli("show", tiny_bundle).out
 
 
 def test_export_knows_its_ways(tiny_bundle: Path, tmp_path: Path) -> None:

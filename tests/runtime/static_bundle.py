@@ -39,6 +39,7 @@ from tunewright.kinds.classify import Classify
 from tunewright.modalities.text import Text
 from tunewright.runtime.predictor import load
 from tunewright.runtime.scope import strangeness
+from tunewright.runtime.updates import SUFFIX, write
 from tunewright.train.detector import Seen, kept
 from tunewright.train.reference import reference
 
@@ -66,7 +67,7 @@ def static_bundle(
     columns: Sequence[str] = ("text",),
     max_tokens: int = 64,
     words: int = 20_000,
-    in_two: bool = False,
+    updated: bool = False,
 ) -> Manifest:
     """Write a bundle that predicts ``labels`` from ``texts`` into ``folder``; returns its manifest.
 
@@ -76,7 +77,8 @@ def static_bundle(
     columns : names of the input columns; ``texts`` hold them joined by line breaks
     max_tokens : longest window
     words : size of the vocabulary, the most frequent ones
-    in_two : let the encoder be in two parts: the vectors are turned in the lower one, and turned back in the upper one
+    updated : let the encoder be in two parts: the vectors are turned in the lower one, and turned back in the upper
+        one, whose matrix is wrong but for updates that stand beside it
     """
     text = Text(_tokenizer(texts, words), max_tokens)
     kind: Any = Classify.learn(labels, {})
@@ -95,7 +97,7 @@ def static_bundle(
         inputs=dict.fromkeys(columns, "text"),
         modalities={"text": modality},
         targets=[{"name": target.name, "kind": target.kind, "labels": list(kind.labels), "spec": kind.spec()}],
-        parts=_parts(folder, learnt, in_two=in_two),
+        parts=_parts(folder, learnt, updated=updated),
         backbone={"name": "static", "family": "static", "pooling": "mean", "width": width, "config": {}},
         method={"name": "naive_bayes"},
         task=Task(inputs=dict.fromkeys(columns, "text"), targets=(target,)).model_dump(mode="json"),
@@ -161,7 +163,7 @@ def _ids(windows: Windows) -> Ragged:
     return ids
 
 
-def _parts(folder: Path, learnt: Learnt, *, in_two: bool) -> dict[str, Part]:
+def _parts(folder: Path, learnt: Learnt, *, updated: bool) -> dict[str, Part]:
     tokens, states = ["rows", "tokens"], ["rows", "tokens", "width"]
     into_encoder = {"input_ids": (TensorProto.INT64, tokens), "attention_mask": (TensorProto.INT64, tokens)}
     into_head = {"states": (TensorProto.FLOAT, states), "mask": (TensorProto.FLOAT, tokens)}
@@ -180,11 +182,9 @@ def _parts(folder: Path, learnt: Learnt, *, in_two: bool) -> dict[str, Part]:
     shared = {name: np.asarray(value) for name, value in constants.items()}
     of_head = {name: shared[name] for name in ("steps", "last", "one")}
     table, above = learnt.table, {}
-    if in_two:
+    if updated:
         turn = np.linalg.qr(np.random.default_rng(0).standard_normal((table.shape[1],) * 2))[0].astype(np.float32)
-        back, into_upper = [helper.make_node("MatMul", ["lower", "turn"], ["states"])], {"lower": into_head["states"]}
-        table, own = table @ turn.T, {"turn": turn}
-        above["upper.text"] = _part(folder, "upper.text", back, into_upper, {"states": into_head["states"]}, own)
+        table, above["upper.text"] = table @ turn.T, _updated(folder, turn, into_head["states"])
     return above | {
         "encoder.text": _part(folder, "encoder.text", look_up, into_encoder, into_head, {"words": table}),
         "head.label": _part(
@@ -198,6 +198,31 @@ def _parts(folder: Path, learnt: Learnt, *, in_two: bool) -> dict[str, Part]:
         ),
         "embed": _part(folder, "embed", _mean() + unit, into_head, {"logits": out}, {}, shared),
     }
+
+
+def _updated(folder: Path, turn: Floats, states: Any) -> Part:
+    """A graph that gives lower @ turn, if it is given an update of rank 2; of rank 0 where nothing is given."""
+    draw, width = np.random.default_rng(1), len(turn)
+    given = {"turn.right": draw.standard_normal((2, width)), "turn.left": draw.standard_normal((width, 2))}
+    given = {name: value.astype(np.float32) for name, value in given.items()}
+    inputs = {"lower": states, "turn.right": (TensorProto.FLOAT, ["ranks", width])}
+    inputs |= {"turn.left": (TensorProto.FLOAT, [width, "rank"])}
+    nodes = [
+        helper.make_node("MatMul", ["lower", "turn"], ["unchanged"]),
+        helper.make_node("Transpose", ["turn.right"], ["right"]),
+        helper.make_node("Transpose", ["turn.left"], ["left"]),
+        helper.make_node("MatMul", ["lower", "right"], ["inner"]),
+        helper.make_node("MatMul", ["inner", "left"], ["update"]),
+        helper.make_node("Add", ["unchanged", "update"], ["states"]),
+    ]
+    own = {"turn": turn - (given["turn.left"] @ given["turn.right"]).T}
+    empty = {"turn.right": np.zeros((0, width), np.float32), "turn.left": np.zeros((width, 0), np.float32)}
+    part = _part(folder, "upper.text", nodes, inputs, {"states": states}, own, empty)
+    unnamed = folder / "weights" / "unnamed"
+    write(given, unnamed)
+    final = f"weights/upper.text-{hashlib.sha256(unnamed.read_bytes()).hexdigest()[:12]}{SUFFIX}"
+    unnamed.rename(folder / final)
+    return replace(part, updates=final)
 
 
 def _mean() -> list[Any]:
@@ -267,7 +292,8 @@ def commit_bundle(folder: Path) -> None:
     bundle = folder / f"format-{FORMAT}"
     if bundle.exists():
         raise FileExistsError(f"{bundle}: what is committed is never made again")
-    static_bundle(bundle, [row["text"] for row in rows], [row["intent"] for row in rows], 8, max_tokens=16, in_two=True)
+    texts, labels = ([row[name] for row in rows] for name in ("text", "intent"))
+    static_bundle(bundle, texts, labels, 8, max_tokens=16, updated=True)
     manifest = _unsure(bundle, [row for name in ("support_test.csv", "support_zh_test.csv") for row in _rows(name)])
     answers = load(bundle).predict([*asked, "", " ".join(asked)], top=2)
     told = {"digest": manifest.digest, "inputs": [*asked, "", " ".join(asked)], "answers": list(map(asdict, answers))}

@@ -310,7 +310,7 @@ COLD = """
 import sys
 import tunewright
 predictor = tunewright.load(sys.argv[1])
-assert predictor.predict(["where is my order", ""], top=2)[0].label
+assert predictor.predict(["where is my order", ""], top=2)[0].candidates
 predictor.embed(["a"])
 assert "tunewright.runtime.explain" not in sys.modules
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
@@ -319,9 +319,11 @@ FORBIDDEN = {"torch", "transformers", "sklearn", "scipy", "onnx", "onnxscript", 
 NOT_NEEDED = {"difflib", "pydantic", "polars", "pandas", "typer", "rich", "fastapi", "huggingface_hub"}
 
 
-def test_predicting_imports_no_training_library(bundle: Path) -> None:
+@pytest.mark.parametrize("updated", [False, True])
+def test_predicting_imports_no_training_library(updated: bool, bundle: Path) -> None:
+    folder = Path(__file__).parent / "bundles" / "format-4" if updated else bundle
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", COLD, str(bundle)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "error", "-c", COLD, str(folder)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     found = set(done.stdout.split())

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tunewright.core.errors import TunewrightError
 from tunewright.runtime.predictor import Predictor
 from tunewright.runtime.redrawn import drawn_like, reads, redrawn
+from tunewright.train.rebuild import rebuild
 
 
 def test_it_answers_otherwise_and_by_its_seed(predictor: Predictor, texts: list[str]) -> None:
@@ -54,6 +56,17 @@ def test_a_model_without_weights_of_its_own_is_refused(planted: Any) -> None:
 
     with pytest.raises(TunewrightError, match="the model is no bundle at hand → name a bundle's folder"):
         redrawn(planted({"label": Classify(("a", "b"))}, {"label": {}}), 0)
+
+
+def test_updates_are_drawn_anew_too(halved_bundles: dict[str, Path]) -> None:
+    texts, folder = ["where is my refund?", "my card was stolen"], halved_bundles["lora-0"]
+    drawn, network = redrawn(Predictor.load(folder, 1), 1), rebuild(folder, seed=1)
+    arrays = network.modality.batch(network.modality.windows([texts]), np.arange(2))
+    with torch.no_grad():
+        states, mask = network.encoder(**{name: torch.from_numpy(value) for name, value in arrays.items()})
+        wanted = network.heads["intent"](states, mask).numpy()
+    np.testing.assert_allclose(drawn.logits(texts)["intent"], wanted, atol=1e-4)
+    assert not np.allclose(drawn.logits(texts)["intent"], Predictor.load(folder, 1).logits(texts)["intent"], atol=0.1)
 
 
 def test_an_encoder_in_two_parts_is_drawn_as_one_in_one_part_is(halved_bundles: dict[str, Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,12 @@ def test_a_row_is_encoded_once_however_many_bundles_are_asked(three: list[Predic
     encoder = Encoder(three[0].modality, Counted(three[0].encoder.graph))  # type: ignore[arg-type]
     heads = []
     for one in three:
-        one.encoder = encoder
-        one._heads["head.label"] = Counted(one._heads["head.label"])  # type: ignore[assignment]
-        heads.append(one._heads["head.label"])
+        heads.append(Counted(one.network.heads["head.label"]))
+        one.network = replace(one.network, encoder=encoder, heads={"head.label": heads[-1]})  # type: ignore[dict-item]
     rows = [["where is my order", "i want a refund", "where is my order"], ["i want a refund"], ["my card"]]
     found = Pass([Question(one, [own]) for one, own in zip(three, rows, strict=True)]).answers()
     assert sum(encoder.graph.rows) == 3  # type: ignore[attr-defined]
-    assert [sum(one.rows) for one in heads] == [2, 1, 1]  # type: ignore[attr-defined]
+    assert [sum(one.rows) for one in heads] == [2, 1, 1]
     assert found[0]["label"][0] == found[0]["label"][2]
 
 
@@ -83,7 +82,7 @@ def test_long_texts_own_several_windows(three: list[Predictor], texts: list[str]
 
 
 def test_a_rate_that_no_bundle_promises_is_told_before_anything_is_computed(three: list[Predictor]) -> None:
-    three[0].encoder = Encoder(three[0].modality, None)  # type: ignore[arg-type]
+    three[0].network = replace(three[0].network, encoder=Encoder(three[0].modality, None))  # type: ignore[arg-type]
     three[0].kinds = {"label": object()}  # type: ignore[dict-item]
     with pytest.raises(TunewrightError, match="no target of this bundle can promise"):
         Pass([Question(three[0], [["a"]], error=0.1)])

@@ -145,19 +145,19 @@ def test_the_last_bundle_and_one_that_is_not_there_cannot_go(bayes: ModuleType) 
     assert list(registry.served) == ["one"]
 
 
-def test_bundles_that_share_the_lower_part_of_their_encoder(
-    connect: Connect, halved_bundles: dict[str, Path], tmp_path: Path
+@pytest.mark.parametrize("names", [["top-0", "top-1"], ["lora-0", "lora-1", "top-1"]])
+def test_bundles_that_share_a_part_of_their_encoder(
+    names: list[str], connect: Connect, halved_bundles: dict[str, Path]
 ) -> None:
     shelf = Shelf()
-    pair = [Predictor.load(halved_bundles[name], 1, shelf) for name in ("top-0", "top-1")]
-    assert len(shelf.encoders) == 1
-    client = connect(*pair)
-    names = ["top-0", "top-1"]
+    loaded = [Predictor.load(halved_bundles[name], 1, shelf) for name in names]
+    assert len(shelf.encoders) == len({name.partition("-")[0] for name in names})
+    client = connect(*loaded)
     body = client.post("/v1/predict", json={"bundles": names, "inputs": TEXTS}).json()
     for at, name in enumerate(names):
         alone = Predictor.load(halved_bundles[name], 1).predict(TEXTS)
         one = client.post(f"/v1/{name}/predict", json={"inputs": TEXTS}).json()["predictions"]
-        for found in (body["predictions"][at::2], one):
+        for found in (body["predictions"][at :: len(names)], one):
             assert [each["label"] for each in found] == [each.label for each in alone]
             scores = [each["score"] for each in found if each["score"] is not None]
             assert scores == pytest.approx([each.score for each in alone if each.score is not None], abs=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +15,13 @@ import torch
 from tunewright.backbones._encoder import Encoder
 from tunewright.backbones._halves import Lower, Upper, unmoved
 from tunewright.core.bundle import read_manifest
-from tunewright.methods import adapter, bitfit, lora, prefix, probe, prompt, top
+from tunewright.methods import adapter, bitfit, prefix, probe, prompt, top
 from tunewright.runtime.encoder import Encoder as Loaded
 from tunewright.runtime.predictor import Predictor
 from tunewright.runtime.shelf import Shelf
 from tunewright.runtime.together import Pass, Question
 from tunewright.train.export import export
-from tunewright.train.halves import halves
+from tunewright.train.halves import Halves, halves
 from tunewright.train.rebuild import rebuild
 
 Make = Callable[..., Any]
@@ -56,16 +57,17 @@ def test_both_halves_are_the_encoder_bit_by_bit(depth: int, make_context: Make) 
 
 @pytest.mark.parametrize(
     ("method", "depth"),
-    [(top, 1), (lora, 0), (bitfit, 0), (adapter, 0), (prefix, 0)],
+    [(top, 1), (bitfit, 0), (adapter, 0), (prefix, 0)],
     ids=lambda one: getattr(one, "__name__", str(one)).rpartition(".")[2],
 )
 def test_what_a_method_left_is_found_by_its_bits(method: Any, depth: int, make_context: Make) -> None:
     context = make_context("classify", SETTINGS, intents=2)
     fitted = method.fit(context)
-    lower, upper = halves(context, fitted)
-    assert isinstance(lower, Lower)
-    assert isinstance(upper, Upper)
-    assert len(lower.layers) == depth
+    cut = halves(context, fitted)
+    assert isinstance(cut.lower, Lower)
+    assert isinstance(cut.upper, Upper)
+    assert not cut.updates
+    assert len(cut.lower.layers) == depth
     below = f"the word table and {depth} of 2 layers are" if depth else "the word table is"
     assert f"fit.shared: {below} as pretrained" in said(context)
 
@@ -87,18 +89,18 @@ def test_where_nothing_can_be_cut_it_is_said_and_one_part_ships(make_context: Ma
     given = context.backbone.encoder
     moved = Encoder(given.shape)
     fitted = SimpleNamespace(method="full", encoder=moved, backbone=None)
-    assert halves(context, fitted) == (moved, None)  # type: ignore[arg-type]
+    assert halves(context, fitted) == Halves(moved)  # type: ignore[arg-type]
     assert "method 'full' moved the word table: nothing is left to share, the encoder ships in one part" in said(
         context
     )
-    assert halves(context, probe.fit(context)) == (given, None)
+    assert halves(context, probe.fit(context)) == Halves(given)
     assert "method 'probe' left the whole encoder as pretrained: it is shared in one part" in said(context)
     prompted = prompt.fit(context)
-    assert halves(context, prompted) == (prompted.encoder, None)
+    assert halves(context, prompted) == Halves(prompted.encoder)
     assert "method 'prompt' ships PromptedEncoder, which is not cut in two: nothing is shared" in said(context)
     context = make_context("classify", SETTINGS | {"fit.epochs": 1, "fit.shared": False}, intents=2)
     fitted = top.fit(context)
-    assert halves(context, fitted) == (fitted.encoder, None)
+    assert halves(context, fitted) == Halves(fitted.encoder)
     assert "fit.shared" not in said(context)
 
 
@@ -130,34 +132,31 @@ def test_every_trace_of_a_lower_half_is_the_same_file(depth: int, make_context: 
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize(("method", "layers"), [("top", {"0"}), ("lora", set())])
-def test_the_lower_parts_are_equal_to_the_byte(method: str, layers: set[str], halved_bundles: dict[str, Path]) -> None:
-    one, other = (read_manifest(halved_bundles[f"{method}-{at}"]) for at in (0, 1))
+def test_the_lower_parts_are_equal_to_the_byte(halved_bundles: dict[str, Path]) -> None:
+    one, other = (read_manifest(halved_bundles[f"top-{at}"]) for at in (0, 1))
     assert one.encoder == ("encoder.text", "upper.text")
     assert one.heads == ("head.intent", "embed")
     assert one.format == 3
     assert one.parts["encoder.text"] == other.parts["encoder.text"]
     assert one.parts["upper.text"].data != other.parts["upper.text"].data
     for path in (one.parts["encoder.text"].file, *one.parts["encoder.text"].data):
-        assert (halved_bundles[f"{method}-0"] / path).read_bytes() == (
-            halved_bundles[f"{method}-1"] / path
-        ).read_bytes()
+        assert (halved_bundles["top-0"] / path).read_bytes() == (halved_bundles["top-1"] / path).read_bytes()
     from safetensors import safe_open
 
-    with safe_open(halved_bundles[f"{method}-0"] / one.parts["encoder.text"].data[0], "np") as file:
+    with safe_open(halved_bundles["top-0"] / one.parts["encoder.text"].data[0], "np") as file:
         names = set(file.keys())
     assert {"words.weight", "positions.weight"} < names
-    assert {name.split(".")[1] for name in names if name.startswith("layers.")} == layers
+    assert {name.split(".")[1] for name in names if name.startswith("layers.")} == {"0"}
 
 
-@pytest.mark.parametrize("method", ["top", "lora"])
+@pytest.mark.parametrize(("method", "uppers"), [("top", 2), ("lora", 1)])
 def test_bundles_that_share_answer_as_each_does_alone(
-    method: str, halved_bundles: dict[str, Path], texts: list[str]
+    method: str, uppers: int, halved_bundles: dict[str, Path], texts: list[str]
 ) -> None:
     shelf = Shelf()
     one, other = (Predictor.load(halved_bundles[f"{method}-{at}"], 1, shelf) for at in (0, 1))
     assert one.encoder is other.encoder
-    assert len(shelf.graphs) == 1 + 2 + 2 + 1  # the lower part; an upper part and a head each; the one that embeds
+    assert len(shelf.graphs) == 1 + uppers + 2 + 1  # the lower part; upper ones; a head each; the one that embeds
     alone = [Predictor.load(halved_bundles[f"{method}-{at}"], 1).predict(texts) for at in (0, 1)]
     assert near(one.predict(texts), alone[0])
     assert near(other.predict(texts), alone[1])
@@ -172,10 +171,10 @@ def test_one_pass_of_the_lower_part_serves_both_and_each_upper_one_sees_its_own_
 ) -> None:
     shelf = Shelf()
     pair = [Predictor.load(halved_bundles[f"top-{at}"], 1, shelf) for at in (0, 1)]
-    lower, *uppers = counted = [Counted(pair[0].encoder.graph), *(Counted(one._upper) for one in pair)]
+    lower, *uppers = counted = [Counted(pair[0].encoder.graph), *(Counted(one.network.upper) for one in pair)]
+    encoder = Loaded(pair[0].modality, lower)  # type: ignore[arg-type]
     for one, upper in zip(pair, uppers, strict=True):
-        one.encoder, one._upper = Loaded(one.modality, lower), upper  # type: ignore[arg-type, assignment]
-    pair[1].encoder = pair[0].encoder
+        one.network = replace(one.network, encoder=encoder, upper=upper)  # type: ignore[arg-type]
     rows = [["where is my order", "i want a refund", "where is my order"], ["i want a refund", "my card is gone"]]
     Pass([Question(one, [own]) for one, own in zip(pair, rows, strict=True)]).answers()
     assert [sum(one.rows) for one in counted] == [3, 2, 2]

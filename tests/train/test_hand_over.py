@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import tunewright
 from tunewright import samples
@@ -18,6 +19,8 @@ from tunewright.core.errors import DamagedBundle, TunewrightError
 from tunewright.pipeline import export
 from tunewright.train.hand_over import to_hf, to_onnx
 
+LORA = ("merged", "lora-0")
+"""One fit, its updates merged into the weights, and beside them."""
 TEXTS = ["where is my parcel?", "please cancel the order that i placed this morning", "thanks", "我的包裹在哪里"]
 
 
@@ -152,6 +155,8 @@ def test_an_encoder_in_two_parts_is_whole_for_transformers_and_two_graphs_for_ot
 ) -> None:
     models = [to_hf(halved_bundles[name], tmp_path / name) / "model.safetensors" for name in ("whole", "top-0")]
     assert models[0].read_bytes() == models[1].read_bytes()
+    merged, beside = (load_file(to_hf(halved_bundles[name], tmp_path / name) / "model.safetensors") for name in LORA)
+    assert all(np.abs(value - beside[name]).max() < 1e-6 for name, value in merged.items())
     out = to_onnx(halved_bundles["top-0"], tmp_path / "onnx")
     graphs = json.loads((out / "about.json").read_text(encoding="utf-8"))["graphs"]
     assert {"encoder.text", "upper.text"} < set(graphs)

@@ -103,9 +103,9 @@ class Copy:
         content = model.SerializeToString(deterministic=True)
         file = f"{part}-{hashlib.sha256(content).hexdigest()[:12]}.onnx"
         (self.folder / file).write_bytes(content)
-        parts = self.manifest.parts | {part: Part("onnx", file, (data,) if data else ())}
-        needed = {path for one in parts.values() for path in (one.file, *one.data)}
-        for path in {old.file, *old.data} - needed:
+        parts = self.manifest.parts | {part: Part("onnx", file, (data,) if data else (), old.updates)}
+        needed = {path for one in parts.values() for path in one.files}
+        for path in {*old.files} - needed:
             (self.folder / path).unlink()
         self.manifest = replace(self.manifest, parts=parts)
 

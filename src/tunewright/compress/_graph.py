@@ -47,6 +47,16 @@ def added(graph: onnx.GraphProto, name: str, value: Array) -> str:
     return name
 
 
+def without_defaults(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Take the values out that optional inputs have where they are not given, and say them."""
+    optional = {one.name for one in graph.input} & {one.name for one in graph.initializer}
+    taken = [one for one in graph.initializer if one.name in optional]
+    kept = [one for one in graph.initializer if one.name not in optional]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return taken
+
+
 def placed(graph: onnx.GraphProto, after: onnx.NodeProto | None, nodes: Sequence[onnx.NodeProto]) -> None:
     """Put nodes behind one, or before all."""
     kept = list(graph.node)

@@ -24,7 +24,17 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from tunewright.compress._attention import token_major
 from tunewright.compress._copy import Copy
-from tunewright.compress._graph import added, cast, in_float32, is_lookup, placed, readers, removed, weights
+from tunewright.compress._graph import (
+    added,
+    cast,
+    in_float32,
+    is_lookup,
+    placed,
+    readers,
+    removed,
+    weights,
+    without_defaults,
+)
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 
@@ -92,6 +102,7 @@ def run(copy: Copy, setting: str) -> None:
 def quantised(model: onnx.ModelProto, how: How) -> onnx.ModelProto:
     """Every product with a constant matrix as one of whole numbers."""
     del model.graph.value_info[:]  # shapes are worked out again; old ones may contradict
+    optional = without_defaults(model.graph)  # so that updates, which stay in fp32, are no constants for the tool
     model.metadata_props.add(key=READY[0], value=READY[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
@@ -107,6 +118,7 @@ def quantised(model: onnx.ModelProto, how: How) -> onnx.ModelProto:
         )
         done = onnx.load(path)
     del done.metadata_props[:]
+    done.graph.initializer.extend(optional)
     return done
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from tunewright.audit import alarms, verdicts
 from tunewright.console.style import escaped, issue_said, measured, out, print_json
 from tunewright.core import plugins
+from tunewright.core.bundle import ENCODER, UPPER
 from tunewright.core.types import Exhibit, Finding
 from tunewright.data.issues import Issue, stop_if_needed
 from tunewright.pipeline.attempts import COLUMNS
@@ -154,12 +155,20 @@ def record(told: Mapping[str, Any], *, json: bool) -> None:
     data, fit = told["data"], told["fit"]
     counts = f"{data['train_rows']:,} training, {data['validation_rows']:,} validation, {data['test_rows']:,} test"
     out.print(f"rows     {counts}; judged on the {data['judged_on']} rows")
+    layers = {name: one for name, one in told["parts"].items() if name.startswith((ENCODER, UPPER))}
+    if len(layers) > 1:
+        out.print(f"encoder  in two parts: {', '.join(_part(name, one) for name, one in layers.items())}")
     for one in told["method_facts"].get("compressed", ()):
         out.print(f"compress {escaped(one['step'])} ({escaped(one['setting'])}), from {one['from'][:19]}")
     if fit["interrupted"]:
         out.print("[yellow]training was interrupted: this is the best so far[/]")
     out.print(f"fit      {fit['seconds']:.0f} s, {fit['peak_rss_bytes'] / 1e9:.2f} GB at most, seed {fit['seed']}")
     out.print(f"digest   {told['digest']}")
+
+
+def _part(name: str, told: Mapping[str, int]) -> str:
+    updates = f" and {told['updates_bytes'] / 1e6:.2f} MB of updates beside it" if told["updates_bytes"] else ""
+    return f"{name} {told['size_bytes'] / 1e6:.1f} MB{updates}"
 
 
 def _headlines(targets: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,11 +15,12 @@ from typing import Any
 from tunewright.core.errors import DamagedBundle, TunewrightError
 from tunewright.core.switch import recover
 
-FORMAT = 3
+FORMAT = 4
 """2: a kind may keep a promise, a scaling and a detector, which a program that reads format 1 would not heed.
-3: an encoder may be in two parts, of which a program that reads format 2 would run the lower one alone."""
-IN_ONE_PART = 2
-"""The format of bundles whose encoder is one part: programs that read no format 3 can read these."""
+3: an encoder may be in two parts, of which a program that reads format 2 would run the lower one alone.
+4: updates may stand beside a graph's weights, which a program that reads format 3 would leave out."""
+IN_ONE_PART, IN_TWO_PARTS = 2, 3
+"""The formats of bundles whose encoder is one part, and of those without updates: older programs can read these."""
 MANIFEST = "bundle.json"
 ENCODER, UPPER = "encoder.", "upper."
 """What names of parts begin with that make states of a modality's arrays, and states of those states."""
@@ -32,11 +33,18 @@ class Part:
     engine : what runs it; ``onnx`` = a graph for onnxruntime
     file : the graph
     data : files that the graph reads its tensors from
+    updates : file of low-rank updates that the graph is given at each call, see ``runtime/updates.py``; empty = none
     """
 
     engine: str
     file: str
     data: tuple[str, ...] = ()
+    updates: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it is made of, the graph first."""
+        return (self.file, *self.data, *([self.updates] if self.updates else []))
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     least one that has what the manifest uses.
     """
     if len(manifest.encoder) > 1:
-        manifest = replace(manifest, format=FORMAT)
+        updated = any(part.updates for part in manifest.parts.values())
+        manifest = replace(manifest, format=FORMAT if updated else IN_TWO_PARTS)
     inside: dict[str, dict[str, Any]] = {}
     told: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*")):
@@ -107,9 +116,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
             (told if about_run else inside)[relative] = entry
     record = asdict(manifest) | {"files": inside, "run": manifest.run | {"files": told}}
     record = json.loads(json.dumps(record))  # as it will be read: keys are texts, tuples lists
+    record["parts"] = {name: _without_empty_updates(part) for name, part in record["parts"].items()}
     record["digest"] = digest_of(record)
     (folder / MANIFEST).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return _manifest(record, folder)
+
+
+def _without_empty_updates(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != "updates" or value}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -200,15 +214,18 @@ def _manifest(record: Mapping[str, Any], folder: Path) -> Manifest:
         raise DamagedBundle(
             f"{folder / MANIFEST}: {', '.join(sorted(missing))} is missing", "copy the bundle again, or fit it anew"
         )
-    _check_inside(record, folder)
-    parts = {name: Part(part["engine"], part["file"], tuple(part["data"])) for name, part in record["parts"].items()}
+    parts = {name: _part(part) for name, part in record["parts"].items()}
+    _check_inside([*record["files"], *record.get("run", {}).get("files", {})], parts, folder)
     return Manifest(**{key: value for key, value in record.items() if key in known} | {"parts": parts})
 
 
-def _check_inside(record: Mapping[str, Any], folder: Path) -> None:
+def _part(record: Mapping[str, Any]) -> Part:
+    return Part(record["engine"], record["file"], tuple(record["data"]), record.get("updates", ""))
+
+
+def _check_inside(files: Iterable[str], parts: Mapping[str, Part], folder: Path) -> None:
     """A bundle names files of its own folder only, whoever wrote its manifest."""
-    of_parts = [path for part in record["parts"].values() for path in (part["file"], *part["data"])]
-    for path in (*record["files"], *record.get("run", {}).get("files", {}), *of_parts):
+    for path in (*files, *(path for part in parts.values() for path in part.files)):
         if PurePosixPath(path).is_absolute() or {"..", ""} & set(path.split("/")) or "\\" in path or ":" in path:
             raise DamagedBundle(
                 f"{folder / MANIFEST}: {path!r} is no file of the bundle", "do not use it; ask where it comes from"

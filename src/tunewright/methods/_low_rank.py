@@ -1,4 +1,4 @@
-"""Low-rank updates beside frozen linear layers: where they are put, and how they go into the weights."""
+"""Low-rank updates beside frozen linear layers: where they are put, what they are, how they go into the weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tunewright.backbones._encoder import Layer
 from tunewright.core.errors import TunewrightError
+from tunewright.train.updates import Factors
 
 FUSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 """Modules that read the weights of their linear layers instead of calling them."""
@@ -19,8 +20,8 @@ FUSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 class Update(Protocol):
     """What is trained beside a weight."""
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """right (r, in) and left (out, r): their product, left @ right, is added to the weight."""
+    def factors(self) -> Factors:
+        """Their product is added to the weight."""
         ...
 
 
@@ -41,16 +42,17 @@ class Beside(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """states (..., in) → (..., out)"""
-        right, left = self.update.factors()  # type: ignore[operator]
-        return self.base(states) + functional.linear(functional.linear(states, right), left)  # type: ignore[no-any-return]
+        factors: Factors = self.update.factors()  # type: ignore[operator]
+        update = functional.linear(functional.linear(states, factors.right), factors.wide)
+        return self.base(states) + update  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """One linear layer that says the same."""
-        right, left = self.update.factors()  # type: ignore[operator]
+        factors: Factors = self.update.factors()  # type: ignore[operator]
         with torch.device("meta"):
             out = nn.Linear(self.base.in_features, self.base.out_features)
-        out.weight = nn.Parameter(self.base.weight + left @ right, requires_grad=False)
+        out.weight = nn.Parameter(self.base.weight + factors.product(), requires_grad=False)
         out.bias = self.base.bias
         return out
 
@@ -83,12 +85,22 @@ def put_beside(encoder: nn.Module, method: str, make: Make) -> dict[str, nn.Modu
     return updates
 
 
-def merge(encoder: nn.Module) -> None:
-    """Put every update into the weight that it stands beside; the encoder has its own tensors alone again."""
+@torch.no_grad()
+def merge(encoder: nn.Module) -> dict[str, Factors]:
+    """Put every update into the weight that it stands beside; the encoder has its own tensors alone again.
+
+    Returns
+    -------
+    The updates by the names of their layers: what a model can ship beside the backbone instead.
+    """
+    found: dict[str, Factors] = {}
     for name, one in list(encoder.named_modules()):
         if isinstance(one, Beside):
+            factors: Factors = one.update.factors()  # type: ignore[operator]
+            found[name] = Factors(factors.right.detach().cpu(), factors.left.detach().cpu())
             parent = encoder.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], one.merged())
+    return found
 
 
 def room(base: nn.Linear, parts: int) -> int:

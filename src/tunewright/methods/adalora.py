@@ -1,4 +1,4 @@
-"""Low-rank updates whose ranks are shared out by importance in training, then merged. Source: Zhang et al. 2023."""
+"""Low-rank updates whose ranks are shared out by importance in training. Source: Zhang et al. 2023."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tunewright.train.context import Context
 from tunewright.train.course import Course, Judge, one_after_other
 from tunewright.train.fitted import Fitted
 from tunewright.train.step import Piece, Step
+from tunewright.train.updates import Factors
 
 RANK = 8
 """Triplets per matrix at the end, on average."""
@@ -49,8 +50,8 @@ class Triplets(nn.Module):
             for one in (*self.left, *self.right.view(parts, rank, -1)):
                 nn.init.orthogonal_(one)
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        return SCALE * self.strength[:, None] * self.right, torch.block_diag(*self.left)  # type: ignore[no-untyped-call]
+    def factors(self) -> Factors:
+        return Factors(SCALE * self.strength[:, None] * self.right, self.left)
 
     def tilt(self) -> Tensor:
         """How far P and Q are from orthonormal, ‖PᵀP - I‖² + ‖QQᵀ - I‖², added up over the parts."""
@@ -143,8 +144,7 @@ def fit(context: Context) -> Fitted:
     fitted.facts["ranks"] = {
         name: one.strength.view(one.parts, -1).count_nonzero(1).tolist() for name, one in updates.items()
     }
-    merge(encoder)
-    return fitted
+    return replace(fitted, updates=merge(encoder))
 
 
 def shared_out(course: Course, ranks: Ranks) -> Course:

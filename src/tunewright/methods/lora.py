@@ -1,16 +1,18 @@
-"""Low-rank updates of all linear layers, merged into the weights afterwards. Source: Hu et al. 2021."""
+"""Low-rank updates of all linear layers, merged into the weights or shipped beside them. Source: Hu et al. 2021."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tunewright.methods._low_rank import merge, put_beside, room
 from tunewright.methods._partial import headed, shared, trained
 from tunewright.train.context import Context
 from tunewright.train.fitted import Fitted
+from tunewright.train.updates import Factors
 
 RANK = 8
 ALPHA = 16.0
@@ -32,8 +34,8 @@ class Pair(nn.Module):
         self.up = nn.Parameter(torch.zeros(parts, base.out_features // parts, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        return self.down, self.scale * torch.block_diag(*self.up)  # type: ignore[no-untyped-call]
+    def factors(self) -> Factors:
+        return Factors(self.down, self.scale * self.up)
 
 
 def fit(context: Context) -> Fitted:
@@ -43,5 +45,4 @@ def fit(context: Context) -> Fitted:
     put_beside(encoder, "lora", lambda base, parts: Pair(base, parts, rank))
     model = headed(context, encoder)
     fitted = trained(context, context.course("lora", model, rate=RATE), model, rank=rank, alpha=ALPHA)
-    merge(encoder)
-    return fitted
+    return replace(fitted, updates=merge(encoder))

@@ -28,6 +28,7 @@ from tunewright.runtime.peak import peak
 from tunewright.runtime.predictor import Predictor, load
 from tunewright.runtime.processor import processor
 from tunewright.runtime.threads import available
+from tunewright.runtime.updates import Updates
 
 BULK, CALLS, STARTS = 1000, 3, 3
 """Rows of one call, at the most; calls; fresh processes."""
@@ -135,12 +136,14 @@ def _seconds(work: Callable[[], Any]) -> float:
 def _operators(folder: Path, predictor: Predictor, windows: Windows) -> Operators:
     """What the encoder does in one bulk call, batch by batch as ``predict`` makes them."""
     modality = predictor.modality
-    lower, *upper = (folder / predictor.manifest.parts[name].file for name in predictor.manifest.encoder)
+    lower, *upper = (predictor.manifest.parts[name] for name in predictor.manifest.encoder)
     batches = list(by_cost(windows.cost, COST_BUDGET))
-    done = operators(lower, (modality.batch(windows, index) for index in batches))
-    for graph in upper:
+    done = operators(folder / lower.file, (modality.batch(windows, index) for index in batches))
+    for part in upper:
         encoded = (predictor.encoder.graph(modality.batch(windows, index)) for index in batches)
-        done += operators(graph, ({"lower": one["states"], "mask": one["mask"]} for one in encoded))
+        calls = ({"lower": one["states"], "mask": one["mask"]} for one in encoded)
+        updates = Updates(folder / part.updates) if part.updates else None
+        done += operators(folder / part.file, calls, updates)
     return done
 
 

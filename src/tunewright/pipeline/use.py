@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tunewright.core import plugins
-from tunewright.core.bundle import read_manifest, verify
+from tunewright.core.bundle import Manifest, Part, read_manifest, verify
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.data.dataset import stream
 from tunewright.data.frames import as_texts
@@ -84,6 +84,7 @@ def show(folder: str | Path) -> dict[str, Any]:
         "backbone_facts": {key: value for key, value in manifest.backbone.items() if key not in ("name", "config")}
         | manifest.run.get("backbone_source", {}),
         "size_bytes": manifest.size_bytes,
+        "parts": {name: _sizes(manifest, part) for name, part in manifest.parts.items()},
         "digest": manifest.digest,
         "metrics": manifest.metrics,
         "fit": {key: manifest.run.get(key) for key in ("seconds", "peak_rss_bytes", "seed", "interrupted", "rungs")},
@@ -91,6 +92,13 @@ def show(folder: str | Path) -> dict[str, Any]:
         "compressed": manifest.run.get("compressed"),
         "cross_validation": manifest.run.get("cross_validation"),
     }
+
+
+def _sizes(manifest: Manifest, part: Part) -> dict[str, int]:
+    """Of a part: its graph with the tensors that it reads, and the updates beside them, which no other bundle has."""
+    sizes = {path: int(manifest.files[path]["size_bytes"]) for path in part.files}
+    updates = sizes.pop(part.updates, 0)
+    return {"size_bytes": sum(sizes.values()), "updates_bytes": updates}
 
 
 def export(folder: str | Path, to: str, out: str | Path) -> Path:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tunewright.core.types import Array
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.updates import Updated
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Encoded:
         arrays = {name: np.ascontiguousarray(values[places, :width]) for name, values in self.arrays.items()}
         return Encoded(arrays, self.index[places])
 
-    def above(self, upper: Graph | None) -> Encoded:
+    def above(self, upper: Graph | Updated | None) -> Encoded:
         """The states that the upper part of an encoder makes of these; where there is none, these."""
         if upper is None or not len(self):
             return self

@@ -13,6 +13,7 @@ from tunewright.runtime.batches import CALL, by_cost
 from tunewright.runtime.encoded import Encoded
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.parallel import in_parallel
+from tunewright.runtime.updates import Updated
 
 COST_BUDGET = 512
 """Cost of one batch once padded. Measured on MiniLM, fp32 and int8: 256 to 1,024 tokens differ by 2 % at the most."""
@@ -20,17 +21,19 @@ COST_BUDGET = 512
 
 Wanted = NDArray[np.bool_] | None
 """bool (m,): which windows are asked for; None = all of them."""
+Upper = Graph | Updated | None
+"""The part of an encoder that states go through above the shared one, where it is in two parts."""
 
 
 @dataclass(frozen=True)
 class Head:
     """A graph that makes logits, or a vector, of states.
 
-    upper : the part of the encoder that the states go through before, where it is one of this bundle's own
+    upper : the part of the encoder that the states go through before, where one is this bundle's own
     """
 
     graph: Graph
-    upper: Graph | None = None
+    upper: Upper = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +74,18 @@ class Encoder:
         return out
 
 
-Stage = tuple[Graph | None, Wanted, Mapping[Head, Wanted]]
+Stage = tuple[Upper, Wanted, Mapping[Head, Wanted]]
 """The upper part of an encoder, the windows that it is run on, and what is asked of the heads above it."""
 
 
-def _by_upper(heads: Mapping[Head, Wanted]) -> dict[Graph | None, dict[Head, Wanted]]:
-    out: dict[Graph | None, dict[Head, Wanted]] = {}
+def _by_upper(heads: Mapping[Head, Wanted]) -> dict[Upper, dict[Head, Wanted]]:
+    out: dict[Upper, dict[Head, Wanted]] = {}
     for head, wanted in heads.items():
         out.setdefault(head.upper, {})[head] = wanted
     return out
 
 
-def _stage(upper: Graph | None, heads: Mapping[Head, Wanted], *, single: bool) -> Stage:
+def _stage(upper: Upper, heads: Mapping[Head, Wanted], *, single: bool) -> Stage:
     """single : batches run side by side, each in one thread"""
     masks = [one for one in heads.values() if one is not None]
     wanted = np.logical_or.reduce(masks) if len(masks) == len(heads) else None

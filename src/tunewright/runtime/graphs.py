@@ -47,6 +47,7 @@ class Graph:
             options.add_external_initializers(list(tensors), values)
         self._session = _session(path, options)
         self.inputs = tuple(one.name for one in self._session.get_inputs())
+        self.optional = tuple(one.name for one in self._session.get_overridable_initializers())
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 
     @cached_property
@@ -54,9 +55,9 @@ class Graph:
         """The same graph with one thread for each call, for calls in parallel; made when it is first needed."""
         return self if self.threads == 1 else Graph(self._path, 1, tensors=self._tensors)
 
-    def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """Run it on the arrays that it has inputs for; others are left out."""
-        values = self._session.run(self.outputs, {name: arrays[name] for name in self.inputs})
+    def __call__(self, arrays: Mapping[str, Array], options: onnxruntime.RunOptions | None = None) -> dict[str, Array]:
+        """Run it on the arrays that it has inputs for; others are left out. Optional inputs come with the options."""
+        values = self._session.run(self.outputs, {name: arrays[name] for name in self.inputs}, options)
         return dict(zip(self.outputs, values, strict=True))
 
 

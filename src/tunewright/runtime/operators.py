@@ -15,6 +15,7 @@ import onnxruntime
 
 from tunewright.core.types import Array
 from tunewright.runtime.graphs import options_of
+from tunewright.runtime.updates import Updates
 
 PRODUCTS = {
     **dict.fromkeys(("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), "fp32"),
@@ -40,8 +41,11 @@ class Operators:
         return Operators(dict(seconds.most_common()), dict(Counter(self.operations) + Counter(other.operations)))
 
 
-def operators(graph: Path, calls: Iterable[Mapping[str, Array]]) -> Operators:
-    """Run a graph on each of the calls, in one thread, and add up what its operators did."""
+def operators(graph: Path, calls: Iterable[Mapping[str, Array]], updates: Updates | None = None) -> Operators:
+    """Run a graph on each of the calls, in one thread, and add up what its operators did.
+
+    updates : those that it is given in every call
+    """
     with tempfile.TemporaryDirectory() as folder:
         options = options_of(1)
         options.enable_profiling = True
@@ -49,7 +53,7 @@ def operators(graph: Path, calls: Iterable[Mapping[str, Array]]) -> Operators:
         session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         names = [one.name for one in session.get_inputs()]
         for arrays in calls:
-            session.run(None, {name: arrays[name] for name in names})
+            session.run(None, {name: arrays[name] for name in names}, updates and updates.options)
         told = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return counted(told)
 

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, present, verify
-from tunewright.core.types import Modality
-from tunewright.runtime.encoder import Encoder
+from tunewright.core.types import Kind, Modality
+from tunewright.runtime.encoder import Encoder, Upper
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.network import Network
 from tunewright.runtime.scope import Scope
 from tunewright.runtime.shelf import Shelf
+from tunewright.runtime.updates import Updated, Updates
 
 Loaded = TypeVar("Loaded")
 
@@ -33,6 +35,16 @@ class Parts:
         self._shelf = shelf
         self._spin = spin
 
+    def network(self) -> Network:
+        """All graphs. Heads are small: a thread of their own would wait longer than it works."""
+        heads = {name: self._graph(name, 1) for name in self._manifest.heads}
+        return Network(self.encoder(), heads, self.upper())
+
+    def kinds(self) -> dict[str, Kind]:
+        """Target → its kind."""
+        told = self._manifest.targets
+        return {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in told}
+
     def encoder(self) -> Encoder:
         """The one encoder, with its modality; of one in two parts the lower one."""
         (name,) = set(self._manifest.inputs.values())
@@ -51,20 +63,23 @@ class Parts:
             ("encoder", words, graph), lambda: Encoder(self._take(words, files, read), self._layers(part))
         )
 
-    def upper(self) -> Graph | None:
-        """The upper part of an encoder in two parts, which is this bundle's own."""
+    def upper(self) -> Upper:
+        """The upper part of an encoder in two parts: of this bundle alone, or shared, but for updates of its own."""
         _, *above = self._manifest.encoder
-        return self._layers(above[0]) if above else None
-
-    def heads(self) -> dict[str, Graph]:
-        """All others by their names. They are small: a thread of their own would wait longer than it works."""
-        return {name: self._graph(name, 1) for name in self._manifest.heads}
+        return self._updated(above[0]) if above else None
 
     def scopes(self) -> dict[str, Scope]:
         """Target → detector of strange rows, where it has one."""
         told = {one["name"]: one["spec"]["scope"] for one in self._manifest.targets if "scope" in one["spec"]}
         verify(self._folder, self._manifest, [one["file"] for one in told.values() if one.get("file")])
         return {name: Scope.load(one, self._folder) for name, one in told.items()}
+
+    def _updated(self, name: str) -> Graph | Updated:
+        graph, file = self._layers(name), self._manifest.parts[name].updates
+        if not file:
+            return graph
+        path = self._folder / file
+        return Updated(graph, self._take(self._content([file], "updates"), [file], lambda: Updates(path)))
 
     def _layers(self, name: str) -> Graph:
         """A part of the encoder. Of two the larger may spin: its file, without weights, grows with its layers."""
@@ -80,7 +95,7 @@ class Parts:
 
     def _files(self, part: str) -> list[str]:
         told = self._manifest.parts[part]
-        return [told.file, *told.data]
+        return [told.file, *told.data]  # updates have a content of their own
 
     def _content(self, files: Iterable[str], *settings: Hashable) -> Hashable:
         return *settings, *(self._manifest.files[path]["sha256"] for path in files)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
-from tunewright.kinds._answers import strange
 from tunewright.kinds._laid_out import by_row
+from tunewright.runtime.decisions import Decisions
 from tunewright.runtime.encoder import Encoder, Head
-from tunewright.runtime.graphs import Graph
 from tunewright.runtime.inputs import as_columns
+from tunewright.runtime.network import Network
 from tunewright.runtime.parts import Parts
 from tunewright.runtime.review import Rules
 from tunewright.runtime.scope import Scope
 from tunewright.runtime.shelf import Shelf
 from tunewright.runtime.threads import available
 from tunewright.runtime.together import Pass, Question
+from tunewright.runtime.vectors import of_rows
 
 if TYPE_CHECKING:
     from tunewright.runtime.explain import Explanation
@@ -42,21 +39,17 @@ class Predictor:
     def __init__(
         self,
         manifest: Manifest,
-        encoder: Encoder,
+        network: Network,
         kinds: Mapping[str, Kind],
-        heads: Mapping[str, Graph],
+        scopes: Mapping[str, Scope],
         folder: Path | None = None,
-        scopes: Mapping[str, Scope] | None = None,
-        upper: Graph | None = None,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
-        self.encoder = encoder
+        self.network = network
         self.kinds = dict(kinds)
-        self.scopes = dict(scopes or {})
+        self.scopes = dict(scopes)
         self.rules = Rules.of(manifest.task)
-        self._heads = dict(heads)
-        self._upper = upper
 
     @classmethod
     def load(cls, folder: Path | str, threads: int = 0, shelf: Shelf | None = None) -> Self:
@@ -78,16 +71,18 @@ class Predictor:
         manifest = read_manifest(folder)
         alone = shelf is None
         parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf, spin=alone)
-        kinds = {one["name"]: plugins.load("kinds", one["kind"]).load(one["spec"]) for one in manifest.targets}
-        return cls(manifest, parts.encoder(), kinds, parts.heads(), folder, parts.scopes(), parts.upper())
+        return cls(manifest, parts.network(), parts.kinds(), parts.scopes(), folder)
 
-    def with_graphs(self, graphs: Mapping[str, Graph]) -> Self:
-        """The same bundle, computed by other graphs of the same names."""
+    def computed_by(self, network: Network) -> Self:
+        """The same bundle with another network of the same parts."""
         out = copy.copy(self)
-        lower, *upper = (graphs[name] for name in self.manifest.encoder)
-        out.encoder, out._upper = Encoder(self.modality, lower), upper[0] if upper else None
-        out._heads = {name: graphs[name] for name in self.manifest.heads}
+        out.network = network
         return out
+
+    @property
+    def encoder(self) -> Encoder:
+        """What makes states of windows; other bundles may stand on it too."""
+        return self.network.encoder
 
     @property
     def modality(self) -> Modality:
@@ -132,14 +127,14 @@ class Predictor:
         """float32 (n, d): one vector per row, of length 1."""
         windows = self.modality.windows(self._columns(inputs))
         pieces = self.run(windows, ["embed"])["embed"]
-        return _of_rows(pieces, windows)
+        return of_rows(pieces, windows)
 
     def seen(self, inputs: Any) -> tuple[dict[str, Array], Array]:
         """What ``logits`` and ``embed`` give, from one pass of the encoder."""
         windows = self.modality.windows(self._columns(inputs))
         pieces = self.run(windows, [*(f"head.{name}" for name in self.kinds), "embed"])
         logits = {name: kind.gather(pieces[f"head.{name}"], windows) for name, kind in self.kinds.items()}
-        return logits, _of_rows(pieces["embed"], windows)
+        return logits, of_rows(pieces["embed"], windows)
 
     def explain(
         self,
@@ -189,7 +184,7 @@ class Predictor:
         self.kinds_at(error)
         asked = list(self.kinds) if targets is None else targets
         embed = ["embed"] if any(self.scopes[name].by_vectors for name in asked if name in self.scopes) else []
-        return self._named([*(f"head.{name}" for name in asked), *embed])
+        return self.network.named([*(f"head.{name}" for name in asked), *embed])
 
     def answers_from(
         self,
@@ -201,24 +196,8 @@ class Predictor:
         error: float | None = None,
     ) -> dict[str, list[Any]]:
         """As ``answers``, from what the parts of ``heads_for`` gave for each window of the rows."""
-        out: dict[str, list[Any]] = {}
-        kinds = self.kinds_at(error)
-        empty = [
-            row
-            for row, values in enumerate(zip(*columns, strict=True))
-            if all(value is None or (isinstance(value, str) and not value.strip()) for value in values)
-        ]
-        for name, (logits, outside) in self._judged(windows, pieces, targets).items():
-            kind = kinds[name]
-            found = kind.decode(logits, top)
-            for row in outside:
-                found[row] = strange(found[row])
-            for row in empty:
-                found[row] = undecided(kind, found[row])
-            if self.rules is not None:
-                found = self.rules.marked(found, dict(zip(self.manifest.inputs, columns, strict=True)))
-            out[name] = found
-        return out
+        decisions = Decisions(self.kinds_at(error), self.scopes, self.rules, self.manifest.inputs)
+        return decisions.answers(columns, windows, pieces, top, self.kinds if targets is None else targets)
 
     def kinds_at(self, error: float | None) -> dict[str, Kind]:
         """The kinds as they answer at a rate of errors; those that cannot promise one stay as they are."""
@@ -228,19 +207,6 @@ class Predictor:
         if not able:
             raise TunewrightError("no target of this bundle can promise a rate of errors", "leave `error` out")
         return {**self.kinds, **{name: kind.at_error(error) for name, kind in able.items()}}
-
-    def _judged(
-        self, windows: Windows, pieces: Mapping[str, Sequence[Array]], targets: Sequence[str] | None
-    ) -> dict[str, tuple[Array, list[int]]]:
-        """Target → logits of its rows, and which rows are out of scope."""
-        vectors = _of_rows(pieces["embed"], windows) if "embed" in pieces else None
-        out: dict[str, tuple[Array, list[int]]] = {}
-        for name in self.kinds if targets is None else targets:
-            kind, scope = self.kinds[name], self.scopes.get(name)
-            logits = kind.gather(pieces[f"head.{name}"], windows)
-            outside = scope.outside(kind, logits, vectors).nonzero()[0].tolist() if scope is not None else []
-            out[name] = logits, outside
-        return out
 
     def logits(self, inputs: Any) -> dict[str, Array]:
         """Target → logits, one row per input row."""
@@ -268,34 +234,8 @@ class Predictor:
     def run(
         self, windows: Windows, heads: Sequence[str], batches: Iterable[Array] | None = None
     ) -> dict[str, list[Array]]:
-        """Head → one array per window, without the padding of its batch.
-
-        Parameters
-        ----------
-        heads : names of parts that take an encoder's states and mask
-        batches : indices of the windows that run together; default: of like length, under the cost budget
-        """
-        own = self._named(heads)
-        found = self.encoder.run(windows, dict.fromkeys(own.values()), batches)
-        return {name: found[head] for name, head in own.items()}
-
-    def _named(self, heads: Sequence[str]) -> dict[str, Head]:
-        return {name: Head(self._heads[name], self._upper) for name in heads}
-
-
-def undecided(kind: Kind, answer: Any) -> Any:
-    """The answer to an empty row; it lists no candidates where the others list some, so that all have one form."""
-    empty = kind.empty("empty")
-    return replace(empty, candidates=[]) if getattr(answer, "candidates", None) is not None else empty
-
-
-def _of_rows(pieces: Sequence[Array], windows: Windows) -> Array:
-    """Vectors (d,) of m windows → float32 (n, d), of length 1: the mean over a row's windows, weighted by cost."""
-    out = np.zeros((windows.rows, pieces[0].shape[-1] if len(pieces) else 0), np.float32)
-    if len(pieces):
-        np.add.at(out, windows.owner, np.stack(pieces) * windows.share()[:, None].astype(np.float32))
-    unit: Array = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-    return unit
+        """As ``Network.run``."""
+        return self.network.run(windows, heads, batches)
 
 
 def load(folder: Path | str, threads: int = 0) -> Predictor:

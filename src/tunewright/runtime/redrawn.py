@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import numpy as np
 from tunewright.core.bundle import ENCODER
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
+from tunewright.runtime.encoder import Encoder
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.network import Network
 from tunewright.runtime.predictor import Predictor
 from tunewright.runtime.threads import available
+from tunewright.runtime.updates import Updated, Updates, read, write
 
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 """Of the tensors that are drawn anew; others, such as those of whole numbers, stay."""
@@ -41,7 +45,12 @@ def redrawn(predictor: Predictor, seed: int) -> Predictor:
         graph = (folder / part.file).read_bytes()
         tensors = {one: value for data in part.data for one, value in _drawn(folder / data, graph, seed).items()}
         graphs[name] = Graph(folder / part.file, available(), spin=name.startswith(ENCODER), tensors=tensors)
-    return predictor.with_graphs(graphs)
+    lower, *above = manifest.encoder
+    upper = [_updated(graphs[name], folder, manifest.parts[name].updates, seed) for name in above]
+    heads = {name: graphs[name] for name in manifest.heads}
+    return predictor.computed_by(
+        Network(Encoder(predictor.modality, graphs[lower]), heads, upper[0] if upper else None)
+    )
 
 
 def reads(graph: bytes, name: str) -> bool:
@@ -63,6 +72,16 @@ def drawn_like(values: Array, name: str, seed: int) -> Array:
     mean, spread = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     normal = draw.standard_normal(values.shape, np.float32)
     return np.asarray(normal * np.float32(spread) + np.float32(mean), values.dtype)
+
+
+def _updated(graph: Graph, folder: Path, file: str, seed: int) -> Graph | Updated:
+    """The graph with updates that are drawn anew, where it has some."""
+    if not file:
+        return graph
+    drawn = {name: drawn_like(value, name, seed) for name, value in read(folder / file).items()}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # once it is mapped, the file may go
+        write(drawn, Path(place) / "drawn")
+        return Updated(graph, Updates(Path(place) / "drawn"))
 
 
 def _drawn(path: Path, graph: bytes, seed: int) -> dict[str, Array]:

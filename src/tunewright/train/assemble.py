@@ -99,8 +99,9 @@ def _graphs(
     kind = context.kind
     own = apart(fitted.head, kind) if isinstance(kind, Several) else {context.target.name: fitted.head}
     heads = {f"head.{name}": head for name, head in own.items()} | {"embed": Embed(backbone.pooling)}
-    lower, upper = halves(context, fitted)
-    return export(folder, backbone.modality_name, backbone.modality, example, lower, heads, upper)
+    cut = halves(context, fitted)
+    names = backbone.modality_name, backbone.modality
+    return export(folder, *names, example, cut.lower, heads, cut.upper, cut.updates)
 
 
 def _told(backbone: LoadedBackbone, found: Found) -> dict[str, Any]:

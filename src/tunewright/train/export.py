@@ -23,9 +23,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from tunewright.core.bundle import ENCODER, UPPER, Part
+from tunewright.core.bundle import ENCODER, UPPER, Part, sha256
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Kind, Modality, Windows
+from tunewright.runtime.updates import SUFFIX, write
+from tunewright.train.opened import opened
+from tunewright.train.updates import Factors, tensors
 
 OPSET = 20
 TOLERANCE = 1e-3
@@ -43,6 +46,7 @@ def export(
     encoder: nn.Module,
     heads: Mapping[str, nn.Module],
     upper: nn.Module | None = None,
+    updates: Mapping[str, Factors] | None = None,
 ) -> dict[str, Part]:
     """Write one graph for the encoder and one per head; each tensor is stored once, in ``weights/``.
 
@@ -50,6 +54,7 @@ def export(
     ----------
     example : the graphs are traced on two of these windows, with free numbers of rows and steps
     upper : module of (lower, mask), where ``encoder`` is the lower half of one: it has a graph of its own
+    updates : layer → update that stands beside its weight in ``upper``
     heads : part name (``head.TARGET``, ``embed``) → module of (states, mask)
     """
     (folder / "weights").mkdir(parents=True, exist_ok=True)
@@ -66,22 +71,36 @@ def export(
     axes = {"states": inner, "lower": inner, "mask": inner}
     if upper is not None:
         name, lower = f"{UPPER}{modality_name}", {"lower": states, "mask": mask}
-        parts[name] = _part(folder, name, upper.cpu().eval(), lower, axes, ("states",))
+        parts[name] = _part(folder, name, upper.cpu().eval(), lower, axes, ("states",), updates)
     for name, head in heads.items():
         parts[name] = _part(folder, name, head, {"states": states, "mask": mask}, axes, ("logits",))
     return parts
 
 
 def _part(
-    folder: Path, name: str, module: nn.Module, arrays: Mapping[str, Any], axes: Axes, outputs: Sequence[str]
+    folder: Path,
+    name: str,
+    module: nn.Module,
+    arrays: Mapping[str, Any],
+    axes: Axes,
+    outputs: Sequence[str],
+    updates: Mapping[str, Factors] | None = None,
 ) -> Part:
     weights = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
     data = _stored(folder, name, weights) if weights else ""
-    program = _traced(module, arrays, axes, outputs)
+    program = opened(_traced(module, arrays, axes, outputs), updates or {})
     if data:
         _point_at(program.graph, folder, data)
     path = _named_by_content(folder, name, ".onnx", program.SerializeToString(deterministic=True))
-    return Part("onnx", path, (data,) if data else ())
+    return Part("onnx", path, (data,) if data else (), _beside(folder, name, updates) if updates else "")
+
+
+def _beside(folder: Path, name: str, updates: Mapping[str, Factors]) -> str:
+    unnamed = folder / "weights" / f"unnamed{SUFFIX}"
+    write(tensors(updates), unnamed)
+    final = f"weights/{name}-{sha256(unnamed)[:12]}{SUFFIX}"
+    unnamed.rename(folder / final)
+    return final
 
 
 def _stored(folder: Path, name: str, weights: Mapping[str, torch.Tensor]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from tunewright.backbones._catalogue import Found
 from tunewright.backbones._loaded import LoadedBackbone
 from tunewright.core.types import Array
+from tunewright.train.updates import Factors
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Fitted:
     backbone, found : what encodes its rows, where that is not the context's backbone
     apart : (n, k) as ``validation_logits``, each row by what was fitted on others; None = they are that themselves
     crossed : training rows by cross-validation, where that was done anyway
+    updates : layer → what was added to its weight in the backbone, where the encoder is the backbone but for these
     """
 
     method: str
@@ -48,6 +50,7 @@ class Fitted:
     found: Found | None = None
     apart: Array | None = None
     crossed: Crossed | None = None
+    updates: Mapping[str, Factors] = field(default_factory=dict)
 
     @property
     def judged(self) -> Array:

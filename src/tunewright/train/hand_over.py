@@ -14,6 +14,8 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest, verify
 from tunewright.core.errors import TunewrightError
 from tunewright.core.folder import new_folder
+from tunewright.runtime.updates import read
+from tunewright.train.opened import closed
 from tunewright.train.rebuild import encoder_of, tensors_of
 
 HF_README = """# {name}
@@ -132,7 +134,9 @@ def to_onnx(bundle: Path, out: Path) -> Path:
     with new_folder(out) as folder:
         graphs = {}
         for name, part in manifest.parts.items():
-            onnx.save_model(onnx.load(bundle / part.file), folder / f"{name}.onnx")
+            graph = onnx.load(bundle / part.file)
+            own = closed(graph, read(bundle / part.updates)) if part.updates else graph
+            onnx.save_model(own, folder / f"{name}.onnx")
             graphs[name] = f"{name}.onnx"
         for name in manifest.modalities:
             if (bundle / "modality" / name).is_dir():  # a modality may need settings alone

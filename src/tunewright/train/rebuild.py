@@ -18,6 +18,8 @@ from tunewright.core.types import Kind
 from tunewright.heads._pooled import PooledLinear
 from tunewright.modalities.text import Text
 from tunewright.runtime.redrawn import drawn_like, reads
+from tunewright.runtime.updates import read
+from tunewright.train.updates import merged
 
 TRAINABLE = frozenset({"vocabulary", "prune", "distill"})
 """Steps of compression after which the weights are those of a network that can be trained."""
@@ -59,7 +61,7 @@ def rebuild(folder: Path, seed: int | None = None) -> Rebuilt:
     if set(done) - TRAINABLE:
         raise TunewrightError(f"{folder}: the bundle is compressed ({', '.join(done)}), so it has no gradients", REMEDY)
     names = [*manifest.encoder, *(f"head.{one['name']}" for one in manifest.targets)]
-    files = [path for name in names for path in manifest.parts[name].data]
+    files = [path for name in names for path in manifest.parts[name].files[1:]]
     if not files or not all((folder / path).is_file() for path in files):
         raise TunewrightError(f"{folder}: the bundle has no weights beside its graphs, so no gradients", REMEDY)
     verify(folder, manifest, files)
@@ -74,7 +76,7 @@ def rebuild(folder: Path, seed: int | None = None) -> Rebuilt:
 
 def encoder_of(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     """The tensors of a bundle's whole encoder, which may be in two parts."""
-    return {name: value for part in manifest.encoder for name, value in tensors_of(folder, manifest, part).items()}
+    return _encoder_tensors(folder, manifest, None)
 
 
 def tensors_of(folder: Path, manifest: Manifest, part: str) -> dict[str, Tensor]:
@@ -92,13 +94,24 @@ def _drawn(folder: Path, manifest: Manifest, part: str, seed: int | None) -> dic
     return tensors | {name: torch.from_numpy(drawn_like(tensors[name].numpy(), name, seed)) for name in changed}
 
 
+def _encoder_tensors(folder: Path, manifest: Manifest, seed: int | None) -> dict[str, Tensor]:
+    """Of all its parts, updates merged into the weights that they stand beside."""
+    out: dict[str, Tensor] = {}
+    for name in manifest.encoder:
+        file = manifest.parts[name].updates
+        given = read(folder / file) if file else {}
+        drawn = given if seed is None else {one: drawn_like(value, one, seed) for one, value in given.items()}
+        out |= merged(_drawn(folder, manifest, name, seed), drawn)
+    return out
+
+
 def _encoder(folder: Path, manifest: Manifest, seed: int | None) -> nn.Module:
     about, method = manifest.backbone, manifest.method["name"]
     known = about["family"] in plugins.names("backbones")
     family: Any = plugins.load("backbones", about["family"]) if known else None
     if not hasattr(family, "encoder"):
         raise TunewrightError(f"{folder}: an encoder of family {about['family']!r} has no gradients here", REMEDY)
-    tensors = {name: one for part in manifest.encoder for name, one in _drawn(folder, manifest, part, seed).items()}
+    tensors = _encoder_tensors(folder, manifest, seed)
     with torch.device("meta" if about["family"] != "automodel" else "cpu"):  # such modules have tables of their own
         encoder = family.encoder(about["config"])
         plugin: Any = plugins.load("methods", method) if method in plugins.names("methods") else None
