@@ -89,8 +89,8 @@ def choose_strength(
         if best != middle:
             break
     named = {f"{strength:g}": scores[strength] for strength in sorted(scores)}
-    told = _told(truth, folds)
-    return Chosen(strengths[best], named, Crossed(rows[told], kept[told]))
+    informed = _informed(truth, folds)
+    return Chosen(strengths[best], named, Crossed(rows[informed], kept[informed]))
 
 
 def given(weights: Array | None, rows: Any = slice(None)) -> tuple[Array, ...]:
@@ -98,13 +98,13 @@ def given(weights: Array | None, rows: Any = slice(None)) -> tuple[Array, ...]:
     return () if weights is None else (weights[rows],)
 
 
-def _told(truth: Array, folds: Sequence[tuple[Array, Array]]) -> NDArray[np.bool_]:
+def _informed(truth: Array, folds: Sequence[tuple[Array, Array]]) -> NDArray[np.bool_]:
     """bool (n,): rows whose answer tells of the method; of a class that its fold did not learn it tells nothing."""
-    told = np.ones(len(truth), bool)
+    informed = np.ones(len(truth), bool)
     if truth.ndim == 1 and truth.dtype.kind == "i":
         for learn, judge in folds:
-            told[judge] = np.isin(truth[judge], truth[learn])
-    return told
+            informed[judge] = np.isin(truth[judge], truth[learn])
+    return informed
 
 
 def _folds(truth: Array, seed: int) -> Iterator[tuple[Array, Array]]:
