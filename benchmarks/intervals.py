@@ -49,6 +49,7 @@ BOOTSTRAPS = 300
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--draws", type=int, default=1000)
+    options.add_argument("--seed", type=int, default=0, help="of the test parts of --only classes")
     options.add_argument("--only", default="", help="accuracy, classes or scores")
     options.add_argument("--classes", nargs="+", default=list(CLASSES), choices=list(CLASSES), metavar="SETTING")
     options.add_argument("--means", nargs="+", default=list(MEANS), choices=list(MEANS), metavar="MEAN")
@@ -59,7 +60,9 @@ def main() -> None:
     parts = {"accuracy": of_accuracy, "classes": of_classes, "scores": of_scores}
     rows = [row for name, one in parts.items() if chosen.only in ("", name) for row in one(chosen)]
     head = ("interval", "setting", "n", *(f"p = {p}" for p in SHARES))
-    note = f"{chosen.draws:,} draws each, seed 0; % of intervals that hold the true value; * = outside 93–97"
+    note = (
+        f"{chosen.draws:,} draws each, seed {chosen.seed}; % of intervals that hold the true value; * = outside 93–97"
+    )
     report(chosen, head, [told(row) for row in rows], note, {"rows": rows})
 
 
@@ -94,21 +97,21 @@ def of_classes(options: Any) -> Iterator[tuple[Any, ...]]:
         ratio = CLASSES[name]
         for n in options.sizes if len(ratio) < MANY else SIZES[-1:]:
             times = options.draws if len(ratio) < MANY else options.draws // 4
-            found = [of_table(n, np.array(ratio, float), p, times, options.means) for p in SHARES]
+            found = [of_table(n, np.array(ratio, float), p, times, options.means, options.seed) for p in SHARES]
             print(name, n, found, file=sys.stderr, flush=True)
             for at, mean in enumerate(options.means):
                 yield (mean, name, n, *(one[at] for one in found))
 
 
-def of_table(n: int, ratio: Any, p: float, count: int, means: Sequence[str]) -> list[float]:
+def of_table(n: int, ratio: Any, p: float, count: int, means: Sequence[str], seed: int) -> list[float]:
     """How often the interval of each mean holds; wrong answers are spread evenly over the other classes."""
-    k, generator = len(ratio), np.random.default_rng(0)
+    k, generator = len(ratio), np.random.default_rng(seed)
     table = (ratio / ratio.sum())[:, None] * np.full((k, k), (1 - p) / (k - 1))
     table[np.diag_indices(k)] = ratio / ratio.sum() * p
     true = {mean: float((balanced_accuracy if mean == BALANCED else macro_f1)(table)) for mean in means}
     held = np.zeros(len(means))
-    for seed, drawn in enumerate(generator.multinomial(n, table.ravel(), size=count).reshape(-1, k, k)):
-        held += [within(true[mean], MEANS[mean](drawn, seed)) for mean in means]
+    for own, drawn in enumerate(generator.multinomial(n, table.ravel(), size=count).reshape(-1, k, k)):
+        held += [within(true[mean], MEANS[mean](drawn, own)) for mean in means]
     return [float(one) for one in held / count]
 
 

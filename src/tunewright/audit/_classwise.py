@@ -33,8 +33,7 @@ DRAWS, LARGE = 400, 1_000
 FURTHEST, STEP = 30.0, 0.1
 """Logarithms of the odds' factor: beyond which no end is looked for, and over which a slope is taken."""
 FEWEST = 10
-"""Rows of a class below which an interval is said to be uncertain: in simulations with 2 to 5 rows of a class it held
-the true value in 89 to 97 %, where 95 were promised."""
+"""Rows of a class below which an interval is said to be uncertain: simulations hold it, with mistakes spread evenly."""
 MOST_CELLS = 90_000
 """Cells of a table that is drawn from, 300 classes: two seconds; larger ones are left to the bootstrap over rows."""
 AT_ONCE = 2_000_000
@@ -97,16 +96,25 @@ def _deviations(table: NDArray[np.int64]) -> float:
     Degrees of freedom: the square of the rows that are right, or wrong, whichever are more, by the others; less one. So
     they were chosen by simulation: the normal 1.96 held macro F1 in 93.5 to 94.3 % at 50 rows of which half are right
     (2.06 here), and in 94.3 to 96.4 % where nine tenths are (1.97 here). Series: Abramowitz & Stegun 1964, 26.7.5.
+    Classes of fewer than 5 rows vary more than the row lets them that smoothing adds: with 20 of them in 50 rows the
+    interval held in 92 to 94 % without a factor for that, 1.07 there.
     """
     z, right = NormalDist().inv_cdf(0.975), int(np.trace(table))
     fewer, more = sorted((right, int(table.sum()) - right))
     free = max(more**2 / max(fewer, 1) - 1, 2)
-    return z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    n, rows = fewer + more, table.sum(1)[(table.sum(0) + table.sum(1)) > 0]
+    wider = math.sqrt(n / (n - min(int((rows < 5).sum()) / 3, n / 2)))
+    return wider * (z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2))
 
 
 def _move(table: NDArray[np.int64]) -> float:
-    """Up to half a row either way, as in ``share``: of a few mistakes, one more or less is a large step."""
-    return float(np.random.default_rng(zlib.crc32(table.astype("<i8").tobytes())).random()) - 0.5
+    """Up to half a row either way, as in ``share``: of a few mistakes, one more or less is a large step.
+
+    Of more than two classes mistakes count differently, so that the values lie closer, and the move is less.
+    """
+    drawn = float(np.random.default_rng(zlib.crc32(table.astype("<i8").tobytes())).random())
+    classes = int(((table.sum(0) + table.sum(1)) > 0).sum())
+    return (drawn - 0.5) / max(classes - 1, 1)
 
 
 def moved(smooth: Floats, factor: float) -> Floats:
