@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from _measure import parser, report, settle
@@ -49,8 +49,10 @@ BOOTSTRAPS = 300
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--draws", type=int, default=1000)
+    options.add_argument("--seed", type=int, default=0, help="of the test parts of --only classes")
     options.add_argument("--only", default="", help="accuracy, classes or scores")
     options.add_argument("--classes", nargs="+", default=list(CLASSES), choices=list(CLASSES), metavar="SETTING")
+    options.add_argument("--means", nargs="+", default=list(MEANS), choices=list(MEANS), metavar="MEAN")
     options.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), choices=SIZES, metavar="ROWS")
     chosen = options.parse_args()
     if chosen.quick:
@@ -58,7 +60,9 @@ def main() -> None:
     parts = {"accuracy": of_accuracy, "classes": of_classes, "scores": of_scores}
     rows = [row for name, one in parts.items() if chosen.only in ("", name) for row in one(chosen)]
     head = ("interval", "setting", "n", *(f"p = {p}" for p in SHARES))
-    note = f"{chosen.draws:,} draws each, seed 0; % of intervals that hold the true value; * = outside 93–97"
+    note = (
+        f"{chosen.draws:,} draws each, seed {chosen.seed}; % of intervals that hold the true value; * = outside 93–97"
+    )
     report(chosen, head, [told(row) for row in rows], note, {"rows": rows})
 
 
@@ -93,27 +97,39 @@ def of_classes(options: Any) -> Iterator[tuple[Any, ...]]:
         ratio = CLASSES[name]
         for n in options.sizes if len(ratio) < MANY else SIZES[-1:]:
             times = options.draws if len(ratio) < MANY else options.draws // 4
-            found = [of_table(n, np.array(ratio, float), p, times) for p in SHARES]
+            found = [of_table(n, np.array(ratio, float), p, times, options.means, options.seed) for p in SHARES]
             print(name, n, found, file=sys.stderr, flush=True)
-            for at, statistic in enumerate(("macro F1", "balanced accuracy", "macro F1, bootstrap")):
-                yield (statistic, name, n, *(one[at] for one in found))
+            for at, mean in enumerate(options.means):
+                yield (mean, name, n, *(one[at] for one in found))
 
 
-def of_table(n: int, ratio: Any, p: float, count: int) -> list[float]:
-    """Wrong answers are spread evenly over the other classes."""
-    k, generator = len(ratio), np.random.default_rng(0)
+def of_table(n: int, ratio: Any, p: float, count: int, means: Sequence[str], seed: int) -> list[float]:
+    """How often the interval of each mean holds; wrong answers are spread evenly over the other classes."""
+    k, generator = len(ratio), np.random.default_rng(seed)
     table = (ratio / ratio.sum())[:, None] * np.full((k, k), (1 - p) / (k - 1))
     table[np.diag_indices(k)] = ratio / ratio.sum() * p
-    true, recall = float(macro_f1(table)), float(balanced_accuracy(table))
-    held = np.zeros(3)
-    for seed, drawn in enumerate(generator.multinomial(n, table.ravel(), size=count).reshape(-1, k, k)):
-        again = macro_f1(generator.multinomial(n, drawn.ravel() / n, size=BOOTSTRAPS).reshape(-1, k, k))
-        held += (
-            within(true, classwise(macro_f1, drawn, seed)),
-            within(recall, classwise(balanced_accuracy, drawn, seed)),
-            within(true, bias_corrected(float(macro_f1(drawn)), again) if drawn.trace() < n else wilson(n, n)),
-        )
+    true = {mean: float((balanced_accuracy if mean == BALANCED else macro_f1)(table)) for mean in means}
+    held = np.zeros(len(means))
+    for own, drawn in enumerate(generator.multinomial(n, table.ravel(), size=count).reshape(-1, k, k)):
+        held += [within(true[mean], MEANS[mean](drawn, own)) for mean in means]
     return [float(one) for one in held / count]
+
+
+def bootstrapped(table: Any, seed: int) -> tuple[float, float]:
+    """The interval of macro F1 by the bootstrap over rows."""
+    n = int(table.sum())
+    if table.trace() == n:
+        return wilson(n, n)
+    drawn = np.random.default_rng(seed).multinomial(n, table.ravel() / n, size=BOOTSTRAPS)
+    return bias_corrected(float(macro_f1(table)), macro_f1(drawn.reshape(-1, *table.shape)))
+
+
+BALANCED = "balanced accuracy"
+MEANS: dict[str, Callable[[Any, int], tuple[float, float]]] = {
+    "macro F1": lambda table, seed: classwise(macro_f1, table, seed),
+    BALANCED: lambda table, seed: classwise(balanced_accuracy, table, seed),
+    "macro F1, bootstrap": bootstrapped,
+}
 
 
 def of_scores(options: Any) -> Iterator[tuple[Any, ...]]:

@@ -48,8 +48,8 @@ def test_accuracy_has_the_interval_of_a_share_and_macro_f1_that_of_a_mean_over_c
     accuracy, macro = found["accuracy"], found["macro_f1"]
     assert (accuracy.low, accuracy.high) == share(context.truth == context.decided)
     assert "Wilson" in accuracy.source
-    assert "effective number of rows" in macro.source
-    assert "400 draws" in macro.source
+    assert "inverted tests" in macro.source
+    assert "smoothed table" in macro.source
     assert macro.low is not None
     assert macro.high is not None
     assert macro.low < (macro.value or 0) < macro.high

@@ -11,7 +11,9 @@ import pytest
 import tunewright
 from tunewright.audit import Context
 from tunewright.audit import _random_weights as random_weights
-from tunewright.audit._random_weights import CHECKED, FAILED, PASSED, against_random, likeness, networks
+from tunewright.audit._explainers import PIECES
+from tunewright.audit._random_weights import CHECKED, FAILED, PASSED, Told, against_random, likeness, networks
+from tunewright.runtime.explain import explain
 from tunewright.runtime.explainer import Explainer, Weighed
 
 
@@ -34,14 +36,15 @@ def context(tiny_bundle: Path, sample_rows: Any) -> Context:
     )
 
 
+def told(context: Context, way: str | Explainer) -> Told:
+    explanations = explain(context.predictor, context.inputs, way, most=PIECES)
+    return Told(way, context.inputs, explanations)
+
+
 def test_what_ignores_the_model_is_found_out(context: Context) -> None:
     (target,) = context.predictor.kinds
-    found, (table,) = against_random(
-        context,
-        context.predictor,
-        target,
-        {"occlusion": ("occlusion", context.inputs), "length": (LENGTH, context.inputs)},
-    )
+    measured = {"occlusion": told(context, "occlusion"), "length": told(context, LENGTH)}
+    found, (table,) = against_random(context, target, measured)
     assert (found["length"].value, found["length"].note) == (pytest.approx(1.0), FAILED)
     value = found["occlusion"].value
     assert value is not None
@@ -53,13 +56,13 @@ def test_what_ignores_the_model_is_found_out(context: Context) -> None:
 
 def test_a_model_that_did_not_learn_is_like_itself(context: Context) -> None:
     """The same network on both sides: every correlation is 1."""
-    (target,) = context.predictor.kinds
     same = [random_weights.Network(context.predictor, None)]
-    assert likeness(context.predictor, same, context.inputs, target, "occlusion", 0) == pytest.approx(1.0)
+    assert likeness(told(context, "occlusion"), same, 0) == pytest.approx(1.0)
 
 
 def test_the_networks_differ_and_the_texts_take_them_in_turn(context: Context) -> None:
-    one, two = networks(context)
+    (target,) = context.predictor.kinds
+    one, two = networks(context, target)
     texts = [context.inputs["text"][:3]]
     said = [next(iter(each.model.logits_of(texts).values())) for each in (one, two)]
     assert np.abs(said[0] - said[1]).max() > 1e-3
@@ -71,7 +74,7 @@ def test_it_passes_where_the_interval_lies_below_the_limit(context: Context, mon
 
     def of(size: float) -> str:
         monkeypatch.setattr(random_weights, "likeness", lambda *given: np.full((CHECKED, 2), size))
-        found, _ = against_random(context, context.predictor, target, {"lime": ("lime", context.inputs)})
+        found, _ = against_random(context, target, {"lime": Told("lime", context.inputs, [])})
         return found["lime"].note
 
     assert (of(0.1), of(0.9)) == (PASSED, FAILED)

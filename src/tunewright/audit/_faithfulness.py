@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tunewright.audit._intervals import bias_corrected, bootstrap
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array, Exhibit
-from tunewright.runtime.explain import MOST, explain, target_of
+from tunewright.runtime.explain import MOST, Explanation, as_read, explain, target_of
 from tunewright.runtime.explainer import Asked, Explainer
 from tunewright.runtime.inputs import as_columns
-from tunewright.runtime.pieces import cut
+from tunewright.runtime.pieces import Cut, cut
 
 STEPS = 10
 """Steps of a curve, fewer where a text has fewer pieces."""
@@ -30,10 +30,12 @@ class Faithful:
     """What an explainer's order of pieces reached, and what an order by chance did. All of n texts.
 
     own, chance : float64 (n, 3), the columns of ``MEASURES``
+    told : the n explanations
     """
 
     own: Floats
     chance: Floats
+    told: tuple[Explanation, ...] = ()
 
     @property
     def gain(self) -> Floats:
@@ -83,11 +85,16 @@ def faithfulness(
     name = target_of(predictor.kinds, target)
     if not predictor.kinds[name].labels:
         raise TunewrightError(f"target {name!r} has no labels", "measure explanations of classify or multilabel")
-    columns = as_columns(texts, list(predictor.manifest.inputs))
+    columns = as_read(predictor, as_columns(texts, list(predictor.manifest.inputs)))
     draw = np.random.default_rng(seed)
-    found = [_of_text(predictor, name, values, method, k, most, seed, draw) for values in zip(*columns, strict=True)]
+    inputs, found, told = predictor.manifest.inputs, [], []
+    for values in zip(*columns, strict=True):
+        row = dict(zip(inputs, values, strict=True))
+        labels = explain(predictor, [row], method, target=name, most=most, seed=seed)
+        told.append(max(labels, key=lambda one: one.score))
+        found.append(_of_text(predictor, told[-1], cut(inputs, values, most), k, draw))
     both = np.array(found, np.float64).reshape(-1, 2, len(MEASURES))
-    return Faithful(both[:, 0], both[:, 1])
+    return Faithful(both[:, 0], both[:, 1], tuple(told))
 
 
 def verdict(found: Mapping[str, Faithful], seed: int) -> str:
@@ -113,24 +120,13 @@ def areas(found: Mapping[str, Faithful]) -> Exhibit:
     return Exhibit("Means over texts", "table", ("explainer", *MEASURES, "texts"), rows, note)
 
 
-def _of_text(
-    predictor: Asked,
-    target: str,
-    values: Sequence[Any],
-    method: str | Explainer,
-    k: int,
-    most: int,
-    seed: int,
-    draw: np.random.Generator,
-) -> list[list[float]]:
+def _of_text(predictor: Asked, told: Explanation, row: Cut, k: int, draw: np.random.Generator) -> list[list[float]]:
     """Measures by the explainer's order, and by a random one."""
-    inputs, kind = predictor.manifest.inputs, predictor.kinds[target]
-    row = dict(zip(inputs, values, strict=True))
-    told = max(explain(predictor, [row], method, target=target, most=most, seed=seed), key=lambda one: one.score)
+    target, kind = told.target, predictor.kinds[told.target]
     weights = np.array([piece.weight for piece in told.pieces])
     orders = np.argsort(-weights, kind="stable"), draw.permutation(len(weights))
     kept = np.concatenate([_curves(order, k) for order in orders])
-    logits = predictor.logits_of(cut(inputs, values, most).without(kept), [target])[target]
+    logits = predictor.logits_of(row.without(kept), [target])[target]
     p = kind.proba(logits)[:, kind.labels.index(told.label or "")]
     return [_measures(one) for one in np.split(p, 2)]
 

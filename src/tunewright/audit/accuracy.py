@@ -12,9 +12,9 @@ rows" leaves out test rows whose input also occurs in training; if the value dro
 heart.
 
 Source: shares of rows by the interval of E. B. Wilson 1927 (JASA 22), at the count moved by under half a row (Thulin
-2014, arXiv 1402.6536); means over classes by Wilson's at the effective number of rows (Korn & Graubard 1998, Survey
-Methodology 24), by draws from a smoothed table; the others by a bias-corrected bootstrap over rows of up to 1,000 draws
-(Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 14).
+2014, arXiv 1402.6536); means over classes by inverted tests (Carpenter 1999, JRSS B 61), on draws from smoothed tables;
+the others by a bias-corrected bootstrap over rows of up to 1,000 draws (Efron & Tibshirani 1993, An Introduction to the
+Bootstrap, ch. 14).
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ ZH_DOC = """模型答对的比例：该任务类型的全部指标，附95%置�
 范围内；行数少则区间宽。“去除泄漏行”一项去掉了输入文本在训练集中也出现过的测试行；若该值明显下降，
 说明模型只是记住了这些行。
 
-出处：行数比例用 E. B. Wilson 1927（JASA 22）的区间，计数移动不足半行（Thulin 2014）；各类平均值用有效行数下的 Wilson
-区间（Korn & Graubard 1998），由平滑后的表抽样得到；其他指标用至多1000次的偏差校正自助法（Efron & Tibshirani 1993,
+出处：行数比例用 E. B. Wilson 1927（JASA 22）的区间，计数移动不足半行（Thulin 2014）；各类平均值用反演检验的区间
+（Carpenter 1999, JRSS B 61），由平滑后的表抽样得到；其他指标用至多1000次的偏差校正自助法（Efron & Tibshirani 1993,
 An Introduction to the Bootstrap, 第14章）。
 """
 

@@ -34,7 +34,8 @@ from tunewright.audit._explainers import EXPLAINERS, FEWEST, NO_GRADIENTS, PIECE
 from tunewright.audit._faithfulness import MEASURES, Faithful, areas, faithfulness, mean_with_interval, verdict
 from tunewright.audit._intervals import BOOTSTRAP
 from tunewright.audit._parts import joined
-from tunewright.audit._random_weights import FAILED, PASSED, UNSURE, against_random
+from tunewright.audit._random_weights import FAILED, PASSED, UNSURE, Told, against_random
+from tunewright.audit._remembered import Remembered
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Finding, Kind
 from tunewright.modalities._pieces import pieces
@@ -67,6 +68,7 @@ def run(context: Context) -> list[Finding]:
     drawn = np.random.default_rng(context.seed).permutation(rows)[:TEXTS]
     texts = {column: [values[row] for row in drawn] for column, values in context.inputs.items()}
     ways, missing = at_hand(context)
+    model = Remembered(model, target)
     found: dict[str, Faithful] = {}
     for name, way in ways.items():
         some = _first(texts, affordable(way, texts))
@@ -79,9 +81,8 @@ def run(context: Context) -> list[Finding]:
             if name != "ig":
                 raise
             missing[name] = NO_GRADIENTS  # the weights are not those of the graphs
-    checked, table = against_random(
-        context, model, target, {name: (ways[name], _first(texts, len(one.own))) for name, one in found.items()}
-    )
+    told = {name: Told(ways[name], _first(texts, len(one.told)), one.told) for name, one in found.items()}
+    checked, table = against_random(context, target, told)
     findings = [
         one
         for name in EXPLAINERS

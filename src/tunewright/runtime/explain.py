@@ -85,7 +85,7 @@ def explain(
         raise TunewrightError(f"{most} pieces explain nothing", "allow at least 1; the default is 32")
     name = target_of(predictor.kinds, target)
     wanted = _position(predictor.kinds[name], name, label)
-    columns = _as_read(predictor, as_columns(inputs, list(predictor.manifest.inputs)))
+    columns = as_read(predictor, as_columns(inputs, list(predictor.manifest.inputs)))
     found: list[Explanation] = []
     for row, values in enumerate(zip(*columns, strict=True)):
         place = f"row {row}: " if len(columns[0]) > 1 else ""
@@ -98,7 +98,7 @@ def explain(
     return found
 
 
-def _as_read(predictor: Asked, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+def as_read(predictor: Asked, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
     """What the model reads of the columns: explained is the text in which personal data are masked."""
     read = getattr(predictor, "as_read", None)
     return columns if read is None else read(columns)
