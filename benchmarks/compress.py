@@ -4,7 +4,8 @@ Compared: each setting of each step against the bundle as it was, on held-out ro
     banking77    int8; int8_static; vocabulary,int8; fp16: by the limits that are its defaults
                  prune at one half; at two thirds, with vocabulary and int8 (10 MB); static: whatever they lose
     ag_news      static student of a probe, whatever it loses
-    thucnews     vocabulary,int8 with size_mb<=60, every fifth row judges; static student, whatever it loses
+    thucnews     vocabulary,int8 with size_mb<=60, every fifth row judges; words of the main scripts in 8 bits, the rest
+                 in fp16; static student, whatever these lose
 How: one child per way; its JSON is the table. Steps learn from the training rows, those whose tokens stay. Times are
 measured by `compress` itself while nothing else runs: single rows and bulk, so read them only from a machine that is
 idle. With --valid a tenth of the training rows judges instead of the test part, for choices.
@@ -70,7 +71,11 @@ WAYS = {
         "static": STATIC,
     },
     "ag_news": {"static": STATIC},
-    "thucnews": {"vocabulary": Way("vocabulary,int8", ("--target", "size_mb<=60")), "static": STATIC},
+    "thucnews": {
+        "vocabulary": Way("vocabulary,int8", ("--target", "size_mb<=60")),
+        "main": Way("vocabulary=all tokens of the main scripts,int8_words,fp16", ("--target", "size_mb<=60", *FREE)),
+        "static": STATIC,
+    },
 }
 
 
