@@ -50,6 +50,11 @@ def test_the_verbs_are_those_of_the_documentation(cli: Callable[..., Any]) -> No
     assert all(re.search(rf"\b{verb}\b", told.out) for verb in VERBS)
 
 
+def test_the_version_is_said(cli: Callable[..., Any]) -> None:
+    told = cli("--version")
+    assert (told.code, told.out) == (0, f"tunewright {tunewright.__version__}\n")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_an_example_that_its_own_options_allow(cli: Callable[..., Any], verb: str) -> None:
     told = cli(verb, "--help")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from tunewright import __version__
 from tunewright.cli import about, judge, learn, use
 from tunewright.core.errors import TunewrightError
 
@@ -19,6 +21,22 @@ app = typer.Typer(
     epilog="Start with:  tunewright sample rows/   then   "
     "tunewright fit rows/support_train.csv --test rows/support_test.csv --text text --label intent --out intents/",
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tunewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    """What stands before a verb."""
+
 
 VERBS = (
     *(learn.check, learn.fit, learn.pretrain, learn.tune),
