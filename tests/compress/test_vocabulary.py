@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -18,6 +19,7 @@ from tunewright.compress._lessons import Lessons
 from tunewright.core import plugins
 from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import TunewrightError
+from tunewright.modalities.text import Text
 from tunewright.runtime.predictor import Predictor
 from tunewright.train.rebuild import rebuild
 
@@ -173,6 +175,22 @@ def test_of_the_main_scripts_all_tokens_stay_and_of_a_rarer_one_those_that_were_
     mainly = {pieces[at] for at in _scripts.kept(record, pieces, seen, vocabulary.WHOLE[MAIN])}
     assert {"卡", "a", "c"} <= mainly
     assert not mainly & {"▁refund", "▁card", "card"}
+
+
+def test_a_prefix_before_every_text_does_not_make_its_script_a_main_one(
+    make: Callable[..., Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Counter[int]] = []
+
+    def kept(record: Any, pieces: dict[int, str], counts: Counter[int], whole: float) -> set[int]:
+        seen.append(counts)
+        return set(pieces)
+
+    monkeypatch.setattr(vocabulary, "kept", kept)
+    copy = make("vocabulary", MAIN, TEXTS)
+    text = Text.load(copy.manifest.modalities["text"], copy.folder / "modality" / "text")
+    assert seen[0]
+    assert not seen[0].keys() & {*text.head, *text.tail}
 
 
 def test_what_happens_to_new_texts_is_said(make: Callable[..., Copy]) -> None:

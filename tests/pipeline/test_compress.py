@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tunewright.core.bundle import read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.pipeline import attempts, chains
 
-TEST = samples.path("support_test.csv")
+TRAIN, TEST = samples.path("support_train.csv"), samples.path("support_test.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -252,8 +253,34 @@ def test_twice_is_refused_and_an_existing_place_too(tiny_bundle: Path, tmp_path:
     assert "compressed already (fp16, from sha256:" in ran.err
     ran = cli("compress", tiny_bundle, TEST, "--to", "fp16", "--out", once)
     assert (ran.code, "it exists already" in ran.err) == (2, True)
-    ran = cli("compress", tiny_bundle, "--out", tmp_path / "none")
+    ran = cli("compress", tiny_bundle, TEST, "--test", TEST, "--out", tmp_path / "none")
     assert (ran.code, "judged on one file of rows" in ran.err) == (2, True)
+
+
+def test_without_rows_those_of_the_fit_judge_and_are_learnt_from(tiny_bundle: Path, tmp_path: Path) -> None:
+    done = pipeline.compress(tiny_bundle, to="vocabulary", out=tmp_path / "out", settings={"compress.flips": 1})
+    assert f"judged on {TEST}, the test rows of the fit" in done.notes
+    texts = len(pl.read_csv(TRAIN)) - len(set(pl.read_csv(TRAIN)["text"]) & set(pl.read_csv(TEST)["text"]))
+    told = read_manifest(done.folder).method["compressed"][0]["notes"]
+    assert any(f"of {-(-texts // 5):,} texts left out" in note for note in told), "all training rows were read"
+
+
+def test_a_bundle_without_its_run_needs_rows_that_judge(
+    tiny_bundle: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(tiny_bundle, alone)
+    ran = cli("compress", alone, "--to", "fp16", "--out", tmp_path / "out")
+    assert ran.code == 2
+    said = " ".join(ran.err.split())
+    assert "which rows are to judge is not said, and" in said
+    assert "alone.run/train.jsonl names no test rows → name them: tunewright compress BUNDLE ROWS" in said
+    (tmp_path / "alone.run").mkdir()
+    note = {"event": "settings", "seconds": 0.0, "settings": {"data.test": [str(tmp_path / "gone.csv"), "flag"]}}
+    (tmp_path / "alone.run" / "train.jsonl").write_text(json.dumps(note) + "\n", "utf-8")
+    ran = cli("compress", alone, "--to", "fp16", "--out", tmp_path / "out")
+    assert "gone.csv, on which" in ran.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_gradients_of_a_compressed_bundle_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:

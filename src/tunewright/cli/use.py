@@ -164,7 +164,8 @@ def compress(
     bundle: Folder,
     out: Annotated[Path, typer.Option("--out", help="New folder for the compressed bundle.")],
     rows: Annotated[
-        str | None, typer.Argument(help="Held-out rows that judge; without labels, only flips are judged.")
+        str | None,
+        typer.Argument(help="Held-out rows that judge; without labels, only flips. Default: the test rows of the fit."),
     ] = None,
     to: Annotated[
         str | None,
@@ -204,7 +205,7 @@ def compress(
     from tunewright import console, pipeline
     from tunewright.core.errors import TunewrightError
 
-    if (rows is None) == (test is None):
+    if rows is not None and test is not None:
         raise TunewrightError("compress is judged on one file of rows", "name it: tunewright compress BUNDLE ROWS")
     said = settings_of({}, set_, separator, no_header, columns, drop_empty)
     named: dict[str, Any] = {"targets": target or (), "train": train, "label": label, "task": task, "settings": said}

@@ -61,7 +61,8 @@ def run(copy: Copy, setting: str) -> None:
     around = {*before.head, *before.tail, settings["pad_id"]}
 
     def staying(tokens: Array) -> set[int]:
-        return kept(record, pieces, Counter(tokens.tolist()), WHOLE[setting]) | around
+        own = tokens[~np.isin(tokens, list(around))]  # a prefix before every text tells nothing of its script
+        return kept(record, pieces, Counter(own.tolist()), WHOLE[setting]) | around
 
     texts = before.windows(copy.columns)
     stay = staying(_ids(texts))

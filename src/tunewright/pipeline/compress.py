@@ -22,6 +22,7 @@ from tunewright.pipeline.chains import carried_out, first_that_reaches, planned
 from tunewright.pipeline.extras import training
 from tunewright.pipeline.lessons import divided, given, lessons
 from tunewright.pipeline.models import Bundle
+from tunewright.pipeline.noted import noted
 from tunewright.pipeline.parts import language_of
 from tunewright.pipeline.release import metrics_of
 from tunewright.pipeline.steps import NotCompressed, Work, name_of, steps_of, target_of
@@ -53,7 +54,7 @@ class Compressed:
 
 def compress(
     bundle: str | Path,
-    rows: Source,
+    rows: Source = None,
     *,
     to: str | Sequence[str] | None = None,
     out: str | Path,
@@ -73,7 +74,8 @@ def compress(
 
     Parameters
     ----------
-    rows : held-out rows; without labels, only flips and the shift of scores are judged
+    rows : held-out rows; without labels, only flips and the shift of scores are judged. Default: the test rows of the
+        fit that made the bundle, if the run beside it is still there, and its training rows for ``train``
     to : names of steps (files in compress/), in their order, ``NAME=SETTING`` for one setting alone; default: ``int8``,
         or with targets whatever reaches them, steps that change least first
     targets : such as ``size_mb<=30``; the last step passes only with a setting that reaches them
@@ -89,7 +91,8 @@ def compress(
         No setting of a step passes, or none reaches a target: nothing is left at ``out``, the last bundle that was
         refused lies at ``OUT.refused``. It carries the table.
     TunewrightError
-        The bundle is compressed already, a step is not known or cannot change this bundle, the rows cannot be judged,
+        The bundle is compressed already, a step is not known or cannot change this bundle, the rows cannot be judged or
+        are not known,
         a step learns and there are no rows that it may learn from.
     """
     out, bundle = Path(out), Path(bundle)
@@ -106,8 +109,12 @@ def compress(
     asking = Bundle(loaded)
     asked = asked_of(asking, Path(task) if task is not None else None, settings or {}, label=label)
     audit.check_gates(asked.task.gates, asking.kinds, asked.task.audit.groups)
-    read, issues = rows_asked(asked, rows, label)
     work = Work(asked, listener or (lambda record: None), wanted)
+    if rows is None:
+        known = noted(bundle)
+        rows, train = known.test, known.train if train is None else train
+        work.say(f"judged on {rows}, the test rows of the fit")
+    read, issues = rows_asked(asked, rows, label)
     beside = given(asked, read, train, unlabelled, work.say)
     chains = planned(wanted, texts=beside.any, learns=beside.any) if to is None and wanted else None
     read, texts = divided(asked, read, beside, [] if chains else named, work.say)

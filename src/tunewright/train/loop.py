@@ -27,8 +27,8 @@ from tunewright.train.workers.team import ALONE, Team
 
 CLIP = 1.0
 """Largest norm of the gradient of one step."""
-TRIM_STEPS = 20
-"""Steps after which freed memory is given back."""
+TRIM_COST = 20_000
+"""Tokens (or other units of cost) after which freed memory is given back."""
 
 
 def descend(course: Course, model: nn.Module) -> tuple[Best, dict[str, Any]]:
@@ -65,6 +65,8 @@ class _Descent:
         self.draws = np.random.default_rng(course.seed)
         self.budget = STEP_BUDGET
         self.recompute = Recompute(course.fit.recompute, self.model)
+        self.untrimmed = 0
+        """What was computed since freed memory was given back."""
         self.step = 0
         self.epoch = 0
         self.batch = 0
@@ -150,13 +152,19 @@ class _Descent:
         self.moving.after_step()
         self.step, self.batch = self.step + 1, self.batch + 1
         self.plan.look(self.step)
-        if self.step % TRIM_STEPS == 0:
-            give_back()
-        facts = self._facts(int(course.feed.windows.cost[index].sum()), max(time.monotonic() - begun, 1e-9))
+        cost = int(course.feed.windows.cost[index].sum())
+        self._give_back(cost)
+        facts = self._facts(cost, max(time.monotonic() - begun, 1e-9))
         course.run.progress("train", self.step / self.plan.steps, loss=loss, learning_rate=rate, **facts)
         if self.team.first and self.checkpoints.due:
             self._save(self._epoch_draws)
         return True
+
+    def _give_back(self, cost: int) -> None:
+        self.untrimmed += cost
+        if self.untrimmed >= TRIM_COST:
+            give_back()
+            self.untrimmed = 0
 
     def _facts(self, cost: int, took: float) -> dict[str, Any]:
         """What a step that cost so much in so many seconds tells of the whole training."""
