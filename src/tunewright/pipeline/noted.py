@@ -1,4 +1,4 @@
-"""The files of rows that a bundle was fitted and judged on, as the run beside it noted them: ``OUT.run/train.jsonl``."""
+"""The files of rows that a bundle was fitted and judged on, as noted by the run beside it: ``OUT.run/train.jsonl``."""
 
 from __future__ import annotations
 
