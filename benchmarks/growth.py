@@ -17,6 +17,7 @@ import csv
 import json
 import random
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,11 @@ def main() -> None:
         return answer(seconds_per_token)
     if chosen.quick:
         chosen.largest, chosen.minutes = 1_000, 0.5
-    points = [point for axis in chosen.axes for point in measured(axis, chosen)]
+    points = []
+    for axis in chosen.axes:
+        for point in measured(axis, chosen):
+            print(point, file=sys.stderr, flush=True)  # each takes minutes
+            points.append(point)
     head = ("axis", "size", "method", "wall s", "peak RSS GB", "bundle MB", "RSS beyond the bundle, GB", "µs per token")
     if chosen.plot:
         draw(points, chosen.plot)
@@ -146,7 +151,7 @@ def seconds_per_token(question: Any) -> dict[str, float]:
     words = ["card", "the", "my", "payment", "not", "is", "account", "money", "transfer", "where"]
     draws = random.Random(size)
     text = [" ".join(draws.choices(words, k=size - 2)) for _ in range(max(16, question["tokens"] // size))]
-    epoch = of_tunewright(find("minilm-en").folder, 64)
+    epoch = of_tunewright(find("minilm-en").folder, 64, threads=2)
     begun = time.perf_counter()
     epoch([(one, at % 77) for at, one in enumerate(text)])
     wall = time.perf_counter() - begun
