@@ -111,6 +111,13 @@ def test_what_is_likelier_is_kept_although_the_score_cannot_tell(
     assert any(said in one.get("say", "") for one in context.run.told)
 
 
+def test_a_likelihood_that_the_score_denies_is_named(make_context: Make) -> None:
+    gains = {"likelihood_gain": 0.018, "likelihood_low": 0.012}
+    rung = ladder.Rung("blend", 0.917, 0.009, 0.1, 9, -0.004, -0.0076, False, {}, **gains)
+    said = ladder._said(make_context("classify"), rung, cheap=True)
+    assert said.endswith("of the log likelihood +0.0180, +0.0120: not kept, since the score is lower")
+
+
 def test_few_rows_of_a_class_try_pairs_first(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = lambda context: turned(context, 0, 1, "contrastive")  # noqa: E731
     context = context_of(make_context, monkeypatch, contrastive=pairs, full=lambda context: turned(context, 0, 1))

@@ -212,7 +212,8 @@ def _said(context: Context, rung: Rung, *, cheap: bool) -> str:
         return said
     if rung.kept and _on_trust(rung):
         return f"{said}; kept on trust: there are too few validation rows to judge it by"
-    why = "there is none" if cheap else "the gain is not sure"
+    lower = rung.likelihood_gain is not None and rung.likelihood_gain > 0 > 2 * rung.gain - (rung.low or 0.0)
+    why = "the score is lower" if lower else "there is none" if cheap else "the gain is not sure"
     verdict = "kept" if rung.kept else f"not kept, since {why}"
     gains = f"gain {rung.gain:+.4f}, 80 % lower bound {rung.low:+.4f}"
     if rung.likelihood_gain is not None:
