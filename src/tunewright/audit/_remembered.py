@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Array, Kind
+from tunewright.runtime.explain import as_read
 from tunewright.runtime.explainer import Asked, Inputs
 
 
@@ -36,9 +37,8 @@ class Remembered:
         return {self.target: self.model.kinds[self.target]}
 
     def as_read(self, columns: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """As the model reads them, where it says that."""
-        read = getattr(self.model, "as_read", None)
-        return columns if read is None else read(columns)
+        """As the model reads them."""
+        return as_read(self.model, columns)
 
     def logits_of(self, columns: Sequence[Sequence[Any]], targets: Sequence[str] | None = None) -> dict[str, Array]:
         """Target → logits (n, k); only rows that were never asked for are computed, in the order of the rows."""

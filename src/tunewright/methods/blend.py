@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +16,9 @@ from tunewright.modalities.ngrams import Ngrams
 from tunewright.modalities.text import Text
 from tunewright.modalities.text_ngrams import TextNgrams
 from tunewright.train.context import Context
+from tunewright.train.evidence import Loss, apart, row_loss
 from tunewright.train.fitted import Crossed, Fitted
 
-FOLDS = 5
-"""Of these rows: ``out_of_fold`` tells what the blend is worth by factors that were fitted on other rows."""
 MOST = 20.0
 """The largest factor."""
 
@@ -73,15 +70,11 @@ def shares_of(context: Context, dense: Fitted, words: Fitted) -> Shares:
         logits.insert(0, np.stack([one.logits, other.logits]))
         truth.insert(0, context.train.truth[rows])
     every, of_every = np.concatenate(logits, 1).astype(np.float64), np.concatenate(truth)
-    loss = _loss(context)
+    loss = row_loss(context)
     factors = best_factors(every, of_every, loss)
     apart = out_of_fold(every, of_every, loss, context.task.seed)
     judged = blended(factors, every[:, len(rows) :]).astype(np.float32)
     return Shares(factors, judged, apart[len(rows) :], Crossed(rows, apart[: len(rows)]) if len(rows) else None)
-
-
-Loss = Callable[[Array, Array], Array]
-"""(logits (n, k), truth) → the kind's loss of each row (n,)"""
 
 
 def best_factors(logits: NDArray[np.float64], truth: Array, loss: Loss) -> Factors:
@@ -99,8 +92,7 @@ def best_factors(logits: NDArray[np.float64], truth: Array, loss: Loss) -> Facto
 def out_of_fold(logits: NDArray[np.float64], truth: Array, loss: Loss, seed: int) -> Array:
     """float32 (n, k): every row blended by factors that were fitted on rows of other folds."""
     out = np.zeros(logits.shape[1:], np.float32)
-    for judged in np.array_split(np.random.default_rng(seed).permutation(len(truth)), FOLDS):
-        others = np.setdiff1d(np.arange(len(truth)), judged)
+    for judged, others in apart(len(truth), seed):
         out[judged] = blended(best_factors(logits[:, others], truth[others], loss), logits[:, judged])
     return out
 
@@ -152,16 +144,6 @@ class BlendHead(nn.Module):
         dense = self.dense(states[..., : self.width], mask)
         words = self.words_alone(states[..., self.width :], mask)
         return self.factors[0] * dense + self.factors[1] * words  # type: ignore[no-any-return]
-
-
-def _loss(context: Context) -> Loss:
-    of_rows: Any = context.new_head().to("cpu").loss
-
-    def loss(logits: Array, truth: Array) -> Array:
-        found: Array = of_rows(torch.from_numpy(logits), torch.from_numpy(truth)).detach().numpy()
-        return found
-
-    return loss
 
 
 def _fitted(context: Context, dense: Fitted, words: Fitted, shares: Shares) -> Fitted:

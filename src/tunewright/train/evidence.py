@@ -3,7 +3,7 @@ log likelihood, which tells from far fewer rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,15 @@ Z80 = 0.8416
 LOGISTIC = ("logistic", "logistic_per_label")
 """Closed forms of the kinds whose loss is a log likelihood."""
 FOLDS = 5
+"""Of rows that are answered by what was fitted on others: a factor here, the shares of a blend."""
 SCALES = (1e-3, 1e3)
 """Between them lies what logits are multiplied by."""
 
 
 Rows = NDArray[np.int64]
 """Places of rows."""
+Loss = Callable[[Array, Array], Array]
+"""(logits (n, k), truth) → the kind's loss of each row (n,)"""
 
 
 @dataclass(frozen=True)
@@ -101,25 +104,37 @@ class _Answers:
 
         A method that is too sure of itself is not worse for it: temperatures are fitted on all before a model ships.
         """
-        of_rows: Any = context.new_head().to("cpu").loss
-        logits, truth = (torch.from_numpy(np.ascontiguousarray(one)) for one in (self.logits, self.truth))
+        loss, logits, out = row_loss(context), self.logits.astype(np.float64), np.zeros(len(self.truth))
 
-        def loss(factor: float, rows: Rows) -> NDArray[np.float64]:
-            found: NDArray[np.float64] = of_rows(factor * logits[rows].double(), truth[rows]).detach().numpy()
-            return found
+        def scaled(factor: float, rows: Rows) -> Array:
+            return loss(factor * logits[rows], self.truth[rows])
 
-        out = np.zeros(len(truth))
-        every = np.arange(len(truth))
-        for judged in np.array_split(np.random.default_rng(context.task.seed).permutation(len(truth)), FOLDS):
-            others = np.setdiff1d(every, judged)
-            out[judged] = -loss(_least(loss, others) if len(others) else 1.0, judged)
+        for judged, others in apart(len(out), context.task.seed):
+            out[judged] = -scaled(_least(scaled, others) if len(others) else 1.0, judged)
         return out
 
 
-def _least(loss: Callable[[float, Rows], NDArray[np.float64]], rows: Rows) -> float:
+def row_loss(context: Context) -> Loss:
+    """The kind's loss of each row."""
+    of_rows: Any = context.new_head().to("cpu").loss
+
+    def loss(logits: Array, truth: Array) -> Array:
+        found: Array = of_rows(torch.from_numpy(logits), torch.from_numpy(truth)).detach().numpy()
+        return found
+
+    return loss
+
+
+def apart(count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    """Rows in folds: those of one, and all others, for each of them."""
+    for judged in np.array_split(np.random.default_rng(seed).permutation(count), FOLDS):
+        yield judged, np.setdiff1d(np.arange(count), judged)
+
+
+def _least(losses: Callable[[float, Rows], Array], rows: Rows) -> float:
     """The factor of least mean loss of some rows."""
     bounds = tuple(np.log(SCALES))
-    found = minimize_scalar(lambda x: loss(float(np.exp(x)), rows).mean(), bounds=bounds, method="bounded")
+    found = minimize_scalar(lambda x: losses(float(np.exp(x)), rows).mean(), bounds=bounds, method="bounded")
     return float(np.exp(found.x))
 
 
