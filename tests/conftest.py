@@ -69,18 +69,37 @@ def sample_rows() -> dict[str, list[dict[str, str]]]:
     return {name: read_rows(samples.path(name)) for name in samples.names()}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What loading a bundle remembers of this machine is kept apart from what its user has."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["TUNEWRIGHT_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random BERT (2 layers, width 32, 64 positions) and a tokenizer learned from the sample rows."""
+    return random_bert(sample_rows, tmp_path_factory.mktemp("backbones") / "tiny-bert", width=32)
+
+
+def random_bert(sample_rows: dict[str, list[dict[str, str]]], folder: Path, width: int, *, biases: float = 0.0) -> Path:
+    """See ``tiny_backbone``.
+
+    biases : how far those of products and norms, and the norms' weights, are from where BERT has them at first
+    """
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("backbones") / "tiny-bert"
     tokenizer = word_pieces([row["text"] for rows in sample_rows.values() for row in rows])
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 2 * width}
     config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **sizes)
     torch.manual_seed(0)
-    BertModel(config).save_pretrained(folder)
+    model = BertModel(config)
+    for one in model.parameters():
+        if one.ndim == 1:
+            one.data += biases * torch.randn(one.shape) if biases else 0
+    model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
@@ -88,16 +107,27 @@ def tiny_backbone(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that ``fit`` made of the English sample rows and the tiny backbone. Never change it: copy it."""
+    return probed(tiny_backbone, tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def broad_bundle(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``tiny_bundle``, of width 64, which is the least that native code takes, and with biases that are not zero."""
+    backbone = random_bert(sample_rows, tmp_path_factory.mktemp("backbones") / "broad-bert", width=64, biases=0.1)
+    return probed(backbone, tmp_path_factory.mktemp("bundles") / "broad")
+
+
+def probed(backbone: Path, out: Path) -> Path:
+    """A probe of the English sample rows on a backbone."""
     import tunewright
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny"
     tunewright.fit(
         samples.path("support_train.csv"),
         test=samples.path("support_test.csv"),
         text="text",
         label="intent",
         out=out,
-        settings={"fit.backbone": str(tiny_backbone), "fit.method": "probe", "fit.threads": 1},
+        settings={"fit.backbone": str(backbone), "fit.method": "probe", "fit.threads": 1},
     )
     return out
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,10 @@ import onnx
 from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
+from tunewright.compress._layers import layers_of, tensors_of
 from tunewright.core.bundle import Manifest, Part, read_manifest, verify, write_manifest
 from tunewright.core.errors import TunewrightError
+from tunewright.core.tensors import offsets
 from tunewright.core.types import Array
 
 if TYPE_CHECKING:
@@ -93,21 +94,27 @@ class Copy:
         """
         old = self.manifest.parts[part]
         tensors = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-        outside = {name: one for name, one in tensors.items() if one.nbytes >= OUTSIDE}
+        layers = layers_of(model)
+        named = set(tensors_of(layers)) if layers else set()
+        outside = {name: one for name, one in tensors.items() if one.nbytes >= OUTSIDE or name in named}
         if unread:  # the file has the whole network, small tensors and those that were folded into the graph too
             # and no constant of the graph, which is no tensor of the network
             outside = {name: tensors.get(name, one) for name, one in self.beside(part).items()} or outside
         data = self._stored(part, outside) if outside else ""
         if data:
             _point_at(model.graph, self.folder / data, data)
-        content = model.SerializeToString(deterministic=True)
-        file = f"{part}-{hashlib.sha256(content).hexdigest()[:12]}.onnx"
-        (self.folder / file).write_bytes(content)
-        parts = self.manifest.parts | {part: Part("onnx", file, (data,) if data else (), old.updates)}
+        file = self._written(part, model.SerializeToString(deterministic=True), "onnx")
+        told = self._written(part, json.dumps(layers).encode(), "layers.json") if layers else ""
+        parts = self.manifest.parts | {part: Part("onnx", file, (data,) if data else (), old.updates, told)}
         needed = {path for one in parts.values() for path in one.files}
         for path in {*old.files} - needed:
             (self.folder / path).unlink()
         self.manifest = replace(self.manifest, parts=parts)
+
+    def _written(self, part: str, content: bytes, suffix: str) -> str:
+        file = f"{part}-{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
+        (self.folder / file).write_bytes(content)
+        return file
 
     def _stored(self, part: str, tensors: dict[str, Array]) -> str:
         path = self.folder / "weights" / "unnamed.safetensors"
@@ -140,12 +147,3 @@ def _point_at(graph: onnx.GraphProto, path: Path, data: str) -> None:
             tensor.data_location = onnx.TensorProto.EXTERNAL
             for key, value in (("location", data), ("offset", begin), ("length", length)):
                 tensor.external_data.add(key=key, value=str(value))
-
-
-def offsets(path: Path) -> dict[str, tuple[int, int]]:
-    """Tensor → where its bytes begin in a safetensors file, and how many there are."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, Any] = json.loads(file.read(length))
-    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
-    return {name: (8 + length + begin, end - begin) for name, (begin, end) in spans.items()}

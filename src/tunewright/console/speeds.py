@@ -18,9 +18,8 @@ def speed(found: Speed, *, json: bool) -> None:
     bundle, machine, bulk = found.bundle, found.machine, found.bulk
     can = ", ".join(f"{name} by {machine[name]}" if machine[name] else f"no {name}" for name in ("int8", "bf16"))
     can = f" ({can})" if machine["int8"] is not None else ""
-    out.print(
-        f"[bold]{escaped(bundle['name'])}[/]  {bundle['form']}, {bundle['size_mb']:.1f} MB, {bundle['digest'][:19]}"
-    )
+    about = f"{bundle['form']} by {bundle['computed_by']}, {bundle['size_mb']:.1f} MB, {bundle['digest'][:19]}"
+    out.print(f"[bold]{escaped(bundle['name'])}[/]  {about}")
     told = f"{machine['processor']}{can}, threads {machine['threads']}, load {machine['load']}"
     out.print(escaped(told))
     spread = f"{bulk['low']:,.0f} to {bulk['high']:,.0f}, n = {bulk['calls']} calls of {bulk['rows']:,} rows"
@@ -30,7 +29,7 @@ def speed(found: Speed, *, json: bool) -> None:
     if found.single:
         out.print(_lengths(found.single))
     shares = ", ".join(f"{escaped(name)} {share:.0%}" for name, share in found.operators.items())
-    out.print(f"encoder's time, one thread: {shares}")
+    out.print(f"the graph's time, one thread: {shares}")
 
 
 def _cold(told: dict[str, Any]) -> None:

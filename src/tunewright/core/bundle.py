@@ -34,17 +34,20 @@ class Part:
     file : the graph
     data : files that the graph reads its tensors from
     updates : file of low-rank updates that the graph is given at each call, see ``runtime/updates.py``; empty = none
+    layers : file that says of which layers an encoder in int8 is made, for what computes them without the graph, see
+        ``runtime/layers.py``; empty = the graph alone tells
     """
 
     engine: str
     file: str
     data: tuple[str, ...] = ()
     updates: str = ""
+    layers: str = ""
 
     @property
     def files(self) -> tuple[str, ...]:
         """All that it is made of, the graph first."""
-        return (self.file, *self.data, *([self.updates] if self.updates else []))
+        return (self.file, *self.data, *(one for one in (self.updates, self.layers) if one))
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
             (told if about_run else inside)[relative] = entry
     record = asdict(manifest) | {"files": inside, "run": manifest.run | {"files": told}}
     record = json.loads(json.dumps(record))  # as it will be read: keys are texts, tuples lists
-    record["parts"] = {name: _without_empty_updates(part) for name, part in record["parts"].items()}
+    record["parts"] = {name: _without_empty(part) for name, part in record["parts"].items()}
     record["digest"] = digest_of(record)
     (folder / MANIFEST).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return _manifest(record, folder)
 
 
-def _without_empty_updates(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in part.items() if key != "updates" or value}
+def _without_empty(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key not in ("updates", "layers") or value}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -220,7 +223,8 @@ def _manifest(record: Mapping[str, Any], folder: Path) -> Manifest:
 
 
 def _part(record: Mapping[str, Any]) -> Part:
-    return Part(record["engine"], record["file"], tuple(record["data"]), record.get("updates", ""))
+    own = {key: record.get(key, "") for key in ("updates", "layers")}
+    return Part(record["engine"], record["file"], tuple(record["data"]), **own)
 
 
 def _check_inside(files: Iterable[str], parts: Mapping[str, Part], folder: Path) -> None:

@@ -23,6 +23,7 @@ from tunewright.pipeline.tasks import Source, plain_data, task_of
 from tunewright.pipeline.use import values_of
 from tunewright.runtime.batches import by_cost
 from tunewright.runtime.encoder import COST_BUDGET
+from tunewright.runtime.native import NativeEncoder
 from tunewright.runtime.operators import Operators, operators
 from tunewright.runtime.peak import peak
 from tunewright.runtime.predictor import Predictor, load
@@ -148,9 +149,10 @@ def _operators(folder: Path, predictor: Predictor, windows: Windows) -> Operator
 
 
 def _form(predictor: Predictor, done: Operators) -> dict[str, Any]:
-    """Size, and the form of most of the products."""
+    """Size, the form of most of the products, and what computes the encoder."""
     form = max(done.operations, key=lambda one: done.operations[one], default="none")
-    return {"size_mb": predictor.manifest.size_bytes / 1e6, "form": form}
+    by = "native code" if isinstance(predictor.encoder.graph, NativeEncoder) else "ONNX Runtime"
+    return {"size_mb": predictor.manifest.size_bytes / 1e6, "form": form, "computed_by": by}
 
 
 def _machine(threads: int) -> dict[str, Any]:

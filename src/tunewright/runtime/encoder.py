@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tunewright.core.types import Array, Modality, Windows
 from tunewright.runtime.batches import CALL, by_cost
 from tunewright.runtime.encoded import Encoded
+from tunewright.runtime.fastest import Encodes
 from tunewright.runtime.graphs import Graph
 from tunewright.runtime.parallel import in_parallel
 from tunewright.runtime.updates import Updated
@@ -40,11 +41,11 @@ class Head:
 class Encoder:
     """Makes states of raw values. Safe to call from several threads.
 
-    graph : the whole encoder, or the lower part of it that bundles share
+    graph : the whole encoder, or the lower part of it that bundles share; a graph, or native code in its place
     """
 
     modality: Modality
-    graph: Graph
+    graph: Encodes
 
     def run(
         self, windows: Windows, heads: Mapping[Head, Wanted], batches: Iterable[Array] | None = None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, present, verify
 from tunewright.core.types import Kind, Modality
+from tunewright.runtime import native
 from tunewright.runtime.encoder import Encoder, Upper
+from tunewright.runtime.fastest import Encodes, fastest
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.layers import Layers
 from tunewright.runtime.network import Network
 from tunewright.runtime.scope import Scope
 from tunewright.runtime.shelf import Shelf
@@ -25,15 +29,16 @@ class Parts:
 
     Of files that are not read, because the shelf has their content, only presence and size are looked at.
 
-    spin : the encoder's threads may wait for work in a loop, see ``Graph``
+    alone : no other bundle is computed beside this one, so the encoder's threads may wait for work in a loop, see
+        ``Graph``; a service, whose bundles are not alone, measures what computes fastest, see ``fastest``
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int, shelf: Shelf, *, spin: bool) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int, shelf: Shelf, *, alone: bool) -> None:
         self._folder = folder
         self._manifest = manifest
         self._threads = threads
         self._shelf = shelf
-        self._spin = spin
+        self._alone = alone
 
     def network(self) -> Network:
         """All graphs. Heads are small: a thread of their own would wait longer than it works."""
@@ -57,10 +62,10 @@ class Parts:
             return modality
 
         words = self._content(files, "modality", name, json.dumps(settings, sort_keys=True))
-        graph = self._content(self._files(part), self._threads)
+        graph = self._content(self._files(part), self._threads, native.usable())
         present(self._folder, self._manifest, [*files, *self._files(part)])
         return self._shelf.take(
-            ("encoder", words, graph), lambda: Encoder(self._take(words, files, read), self._layers(part))
+            ("encoder", words, graph), lambda: Encoder(self._take(words, files, read), self._fastest(part))
         )
 
     def upper(self) -> Upper:
@@ -81,12 +86,30 @@ class Parts:
         path = self._folder / file
         return Updated(graph, self._take(self._content([file], "updates"), [file], lambda: Updates(path)))
 
+    def _fastest(self, name: str) -> Encodes:
+        """The encoder, or the lower part of it, by its graph or by native code."""
+        described = self._manifest.parts[name].layers
+        if not described or not native.usable():
+            return self._layers(name)
+        files = [*self._files(name), described]
+        content = self._content(files, "fastest", self._threads)
+
+        def choose() -> Encodes:
+            layers = Layers.load(self._folder / described, [self._folder / one for one in files[1:-1]])
+            if not native.fits(layers):
+                return self._layers(name)
+            made = partial(native.NativeEncoder, layers, self._threads)
+            own = partial(self._layers, name)
+            return fastest(content, own, made, len(layers.words), measure=not self._alone)
+
+        return self._take(content, files, choose)
+
     def _layers(self, name: str) -> Graph:
         """A part of the encoder. Of two the larger may spin: its file, without weights, grows with its layers."""
         sizes = {
             one: self._manifest.files[self._manifest.parts[one].file]["size_bytes"] for one in self._manifest.encoder
         }
-        return self._graph(name, self._threads, spin=self._spin and sizes[name] == max(sizes.values()))
+        return self._graph(name, self._threads, spin=self._alone and sizes[name] == max(sizes.values()))
 
     def _graph(self, name: str, threads: int, *, spin: bool = False) -> Graph:
         files = self._files(name)

@@ -70,7 +70,7 @@ class Predictor:
         folder = Path(folder)
         manifest = read_manifest(folder)
         alone = shelf is None
-        parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf, spin=alone)
+        parts = Parts(folder, manifest, threads or available(), Shelf() if shelf is None else shelf, alone=alone)
         return cls(manifest, parts.network(), parts.kinds(), parts.scopes(), folder)
 
     def computed_by(self, network: Network) -> Self:

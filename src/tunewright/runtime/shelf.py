@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from tunewright.runtime.encoder import Encoder
 from tunewright.runtime.graphs import Graph
+from tunewright.runtime.native import NativeEncoder
 
 Part = TypeVar("Part")
 
@@ -49,6 +50,6 @@ class Shelf:
         return [one for one in self._parts.values() if isinstance(one, Encoder)]
 
     @property
-    def graphs(self) -> list[Graph]:
-        """Those in use, of encoders and heads."""
-        return [one for one in self._parts.values() if isinstance(one, Graph)]
+    def graphs(self) -> list[Graph | NativeEncoder]:
+        """Those in use, of encoders and heads, and native code in the place of one."""
+        return [one for one in self._parts.values() if isinstance(one, Graph | NativeEncoder)]
