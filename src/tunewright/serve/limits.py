@@ -41,7 +41,7 @@ class Limits:
     top_candidates: int = 100
     timeout_seconds: float = 30.0
     threads: int = 2
-    batch_cost: int = 512
+    batch_cost: int = 256
     batch_wait_ms: float = 2.0
     waiting_rows: int = 4096
     waiting_characters: int = 2_000_000
