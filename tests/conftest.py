@@ -111,10 +111,15 @@ def tiny_bundle(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def broad_bundle(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As ``tiny_bundle``, of width 64, which is the least that native code takes, and with biases that are not zero."""
-    backbone = random_bert(sample_rows, tmp_path_factory.mktemp("backbones") / "broad-bert", width=64, biases=0.1)
-    return probed(backbone, tmp_path_factory.mktemp("bundles") / "broad")
+def broad_backbone(sample_rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``tiny_backbone``, of width 64, the least that native code takes, and with biases that are not zero."""
+    return random_bert(sample_rows, tmp_path_factory.mktemp("backbones") / "broad-bert", width=64, biases=0.1)
+
+
+@pytest.fixture(scope="session")
+def broad_bundle(broad_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``tiny_bundle``, on the broad backbone."""
+    return probed(broad_backbone, tmp_path_factory.mktemp("bundles") / "broad")
 
 
 def probed(backbone: Path, out: Path) -> Path:

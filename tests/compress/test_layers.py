@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from tunewright import samples
 from tunewright.compress._copy import Copy
 from tunewright.compress._layers import layers_of, tensors_of
 from tunewright.core.bundle import read_manifest
@@ -22,6 +23,17 @@ from tunewright.runtime.predictor import Predictor
 from tunewright.runtime.shelf import Shelf
 
 TEXTS = ["my card was stolen", "where is my refund?", "", "hello, I was charged twice for one and the same order"]
+
+
+@pytest.fixture(scope="session")
+def blended(broad_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of ``blend``: n-grams beside the tokens."""
+    import tunewright
+
+    out = tmp_path_factory.mktemp("blended") / "blend"
+    own = {"fit.backbone": str(broad_backbone), "fit.method": "blend", "fit.threads": 1}
+    tunewright.fit(samples.path("support_train.csv"), text="text", label="intent", out=out, settings=own)
+    return out
 
 
 @pytest.fixture
@@ -44,7 +56,7 @@ def test_layers_are_described_and_named_tensors_stand_beside_the_graph(
     assert part.layers in read_manifest(copy.folder).files
     found, tensors = loaded(copy), copy.tensors("encoder.text")
     assert (found.heads, found.width, found.inner, len(found.layers)) == (2, 64, 128, 2)
-    assert (found.scales is None) == ("words in fp32" in setting)
+    assert (found.words.scales is None) == ("words in fp32" in setting)
     for number, layer in enumerate(found.layers):
         stem = f"layers.{number}.up.weight_turned"
         assert np.array_equal(layer.up.weights, tensors[f"{stem}_quantized"])
@@ -134,7 +146,7 @@ def test_every_named_tensor_is_there(copy: Copy) -> None:
         (lambda told: told.update(layers=[]), "heads of another shape"),
         (lambda told: told["layers"][0]["up"].reverse(), "up of another shape"),
         (lambda told: told["layers"][1].update(query=["gone", "gone", "gone"]), "gone"),
-        (lambda told: told["embedding"].update(words="norm.weight"), "not enough values"),
+        (lambda told: told["embedding"].update(words="norm.weight"), "words of another shape"),
     ],
 )
 def test_a_wrong_description_is_a_damaged_bundle(
@@ -163,6 +175,29 @@ def test_native_code_answers_as_the_graph(copy: Copy, monkeypatch: pytest.Monkey
     # The graph's padding counts in the range that its bytes span, so the two are as alike as two batches are.
     assert np.abs(found - expected).mean() < 0.02
     assert np.abs(found - expected).max() < 0.3
+
+
+def test_n_grams_beside_the_tokens_are_described_and_computed_too(
+    make: Callable[..., Copy], blended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = make("int8", "per channel", bundle=blended)
+    part = copy.manifest.parts["encoder.text_ngrams"]
+    layers = Layers.load(copy.folder / part.layers, [copy.folder / one for one in part.data])
+    assert layers.ngrams is not None
+    assert layers.ngrams.rows.dtype == np.int8
+    if not native.usable():
+        pytest.skip("no native code here")
+    by_native = Predictor.load(copy.folder, threads=2)
+    assert isinstance(by_native.encoder.graph, native.NativeEncoder)
+    monkeypatch.setenv(native.SWITCH, "off")
+    by_graph = Predictor.load(copy.folder, threads=2)
+    arrays = by_graph.modality.batch(windows := by_graph.modality.windows([TEXTS]), np.arange(len(windows)))
+    expected, found = (one.encoder.graph(arrays)["states"] for one in (by_graph, by_native))
+    assert found.shape == expected.shape
+    assert np.allclose(found[..., 64:], expected[..., 64:], atol=1e-5)
+    real = arrays["attention_mask"].astype(bool)
+    assert np.abs(found[real] - expected[real]).mean() < 0.02
+    assert np.abs(by_native.predict_proba(TEXTS) - by_graph.predict_proba(TEXTS)).max() < 0.05
 
 
 @pytest.mark.parametrize("wins", [True, False])

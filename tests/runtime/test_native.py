@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tunewright.core.errors import DamagedBundle
 from tunewright.runtime import native
-from tunewright.runtime.layers import Layer, Layers, Matrix, Norm
+from tunewright.runtime.layers import Layer, Layers, Matrix, Norm, Table
 from tunewright.runtime.processor import processor
 
 Floats = NDArray[np.float64]
@@ -46,8 +46,7 @@ def random_layers(
     return Layers(
         heads,
         1e-12,
-        np.rint(words / scales[:, None]).astype(np.int8) if narrow else words,
-        scales if narrow else None,
+        Table(np.rint(words / scales[:, None]).astype(np.int8), scales) if narrow else Table(words, None),
         rng.standard_normal((PLACES, width)).astype(np.float32) / 3,
         rng.standard_normal(width).astype(np.float32) if typed else None,
         norm(),
@@ -60,10 +59,7 @@ def by_hand(layers: Layers, windows: list[list[int]]) -> list[Floats]:
     flat = np.concatenate([np.array(one, int) for one in windows])
     places = np.concatenate([np.arange(len(one)) for one in windows])
     ends = np.cumsum([len(one) for one in windows])[:-1]
-    words = layers.words[flat].astype(float)
-    if layers.scales is not None:
-        words *= layers.scales[flat, None]
-    x = words + layers.positions[places] + (0 if layers.type is None else layers.type)
+    x = layers.words.taken(flat).astype(float) + layers.positions[places] + (0 if layers.type is None else layers.type)
     x = normed(x, layers.norm, layers.epsilon)
     for layer in layers.layers:
         q, k, v = (product(x, one) for one in (layer.query, layer.key, layer.value))

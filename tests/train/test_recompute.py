@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from tunewright.methods.prefix import PrefixedLayer
 from tunewright.methods.prompt import PromptedEncoder
 from tunewright.train.course import Model
 from tunewright.train.loop import descend
-from tunewright.train.recompute import LONG, Recompute
+from tunewright.train.recompute import LONG, MANY, Recompute
 
 Make = Callable[..., Any]
 SHAPE = Shape(vocabulary=50, width=16, layers=4, heads=2, inner=32, positions=64, types=2, dropout=0.3)
@@ -112,11 +113,13 @@ def test_a_module_that_cannot_says_so() -> None:
 @pytest.mark.parametrize(
     ("setting", "short", "long"), [("auto", False, True), ("on", True, True), ("off", False, False)]
 )
-def test_it_goes_by_the_length_of_the_windows(setting: str, short: bool, long: bool) -> None:
+def test_it_goes_by_the_tokens_of_a_window_and_of_all_at_once(setting: str, short: bool, long: bool) -> None:
     model = Model(Encoder(SHAPE), nn.Identity())
     recompute = Recompute(setting, model)
-    for longest, wanted in ((LONG - 1, short), (LONG, long)):
-        with recompute.by_length(longest):
+    few, many = np.full(MANY // 50 - 1, 50), np.full(MANY // 50, 50)
+    cases = ((np.array([LONG - 1]), short), (np.array([3, LONG]), long), (few, short), (many, long))
+    for tokens, wanted in cases:
+        with recompute.of_windows(tokens):
             assert model.encoder.recompute == wanted
         assert model.encoder.recompute is False, "nothing is left of it for the export"
 

@@ -17,15 +17,16 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from tunewright.compress._graph import added, readers, removed
+from tunewright.compress._graph import added, readers, removed, token_states
 from tunewright.core.types import Array
 
 DOMAIN = "com.microsoft"
 CLOSE = 1e-3
 """Largest difference of states of about 1 that counts as the same: the sums are taken in another order."""
 PARTS = ("query", "key", "value")
-INPUTS = (["input_ids", "attention_mask"], ["lower", "mask"])
-"""Of an encoder, or the lower part of one, and of the upper part."""
+TOKENS = ["input_ids", "attention_mask"]
+INPUTS = (TOKENS, [*TOKENS, "features", "weights"], ["lower", "mask"])
+"""Of an encoder, or the lower part of one; of one with n-grams beside the tokens; and of the upper part."""
 Instead = dict[str, tuple[onnx.NodeProto, ...]]
 """Output of a node → the nodes that take its place."""
 
@@ -66,7 +67,7 @@ def _rewritten(model: onnx.ModelProto) -> int:
     if not blocks or any(one is None for one in blocks):
         return 0
     found = [one for one in blocks if one is not None]
-    start, end = makers.get(found[0].project.input[0]), makers.get(graph.output[0].name)
+    start, end = makers.get(found[0].project.input[0]), makers.get(token_states(graph))
     if start is None or end is None or start.op_type != "Reshape" or end.op_type != "Reshape":
         return 0
     instead = _turned(graph, start, end)
@@ -212,6 +213,8 @@ def _same(before: onnx.ModelProto, after: onnx.ModelProto) -> bool:
         width = before.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
         states = np.random.default_rng(0).standard_normal((*mask.shape, width), np.float32)
         arrays = {"lower": states, "mask": mask.astype(np.float32)}
+    if "features" in [one.name for one in before.graph.input]:
+        arrays |= {"features": np.array([[0, 1], [1, 0], [0, 0]], np.int32), "weights": np.ones((3, 2), np.float32)}
     found = []
     for model in (before, after):
         options = onnxruntime.SessionOptions()

@@ -35,6 +35,13 @@ def is_lookup(node: onnx.NodeProto, name: str) -> bool:
     return node.op_type == "Gather" and node.input[0] == name and axis == 0
 
 
+def token_states(graph: onnx.GraphProto) -> str:
+    """The states that an encoder makes of tokens: its output, or the first part where those of n-grams stand behind."""
+    out = graph.output[0].name
+    maker = next((node for node in graph.node if out in node.output), None)
+    return str(maker.input[0]) if maker is not None and maker.op_type == "Concat" else out
+
+
 def removed(graph: onnx.GraphProto, name: str) -> None:
     """Take an initializer out."""
     at = next(at for at, one in enumerate(graph.initializer) if one.name == name)

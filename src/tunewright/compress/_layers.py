@@ -14,14 +14,15 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from tunewright.compress._graph import token_states
 from tunewright.core.types import Array
 
-INPUTS = ["input_ids", "attention_mask"]
+TOKENS, NGRAMS = ["input_ids", "attention_mask"], ["features", "weights"]
 
 
 def layers_of(model: onnx.ModelProto) -> dict[str, Any] | None:
     """The description; None where the graph is built otherwise, be it in one place only."""
-    if [one.name for one in model.graph.input] != INPUTS:
+    if [one.name for one in model.graph.input] not in (TOKENS, TOKENS + NGRAMS):
         return None
     try:
         return _Reader(model.graph).encoder()
@@ -61,7 +62,7 @@ class _Reader:
         for node in graph.node:
             for name in node.input:
                 self._readers.setdefault(name, []).append(node)
-        self._states = graph.output[0].name
+        self._out, self._states = graph.output[0].name, token_states(graph)
 
     def encoder(self) -> dict[str, Any]:
         norm = next((node for node in self._makers.values() if node.op_type == "LayerNormalization"), None)
@@ -76,7 +77,17 @@ class _Reader:
             heads.add(of_layer)
         out = self._next(self._next(states, "Reshape"), "Transpose")
         _need(out == self._states and len(heads) == 1)
-        return {"heads": heads.pop(), "epsilon": self._epsilon, "embedding": embedding, "layers": layers}
+        told = {"heads": heads.pop(), "epsilon": self._epsilon, "embedding": embedding, "layers": layers}
+        return told | ({"ngrams": self._ngrams()} if self._out != self._states else {})
+
+    def _ngrams(self) -> dict[str, str]:
+        """The sum of the rows of a table, each times a weight, which stands behind the states of all tokens."""
+        both = self._made(self._out, "Concat")
+        _need(len(both.input) == 2)
+        product = self._made(self._made(both.input[1], "Expand").input[0], "MatMul")
+        _need(self._made(product.input[0], "Unsqueeze").input[0] == NGRAMS[1])
+        found = self._rows(product.input[1], NGRAMS[0])
+        return {"table": found["rows"], "scales": found["scales"]}
 
     def _embedding(self, norm: onnx.NodeProto) -> dict[str, Any]:
         """words + positions, and the row of the one type of token, where there is one; then the norm."""
@@ -90,22 +101,24 @@ class _Reader:
         cut = self._made(slice_, "Slice")
         _need(cut.input[0] in self._constants and not self._value(cut.input[1]).any())
         told = {"type": type_, "positions": cut.input[0], "norm": [*norm.input[1:3]]}
-        return self._words(words) | told
+        rows = self._rows(words, TOKENS[0])
+        return {"words": rows["rows"], "scales": rows["scales"]} | told
 
-    def _words(self, name: str) -> dict[str, Any]:
+    def _rows(self, name: str, ids: str) -> dict[str, str]:
+        """A table whose rows are taken by ids, and its scales where it is of 8-bit numbers."""
         node = self._makers[name]
         if node.op_type == "Gather":
-            return {"words": self._looked_up(name), "scales": ""}
+            return {"rows": self._looked_up(name, ids), "scales": ""}
         _need(node.op_type == "Mul")
         whole, scale = node.input
         return {
-            "words": self._looked_up(self._made(whole, "Cast").input[0]),
-            "scales": self._looked_up(scale),
+            "rows": self._looked_up(self._made(whole, "Cast").input[0], ids),
+            "scales": self._looked_up(scale, ids),
         }
 
-    def _looked_up(self, name: str) -> str:
-        table, ids = map(str, self._made(name, "Gather").input)
-        _need(ids == INPUTS[0] and table in self._constants)
+    def _looked_up(self, name: str, ids: str) -> str:
+        table, own = map(str, self._made(name, "Gather").input)
+        _need(own == ids and table in self._constants)
         return table
 
     def _layer(self, states: str) -> tuple[dict[str, Any], int, str]:

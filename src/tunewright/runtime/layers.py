@@ -4,8 +4,9 @@ The description stands beside the graph as JSON: ``heads``, ``epsilon`` of the n
 of weights. ``embedding``: ``words`` (v, d) as int8 with ``scales`` (v, 1), or float32; ``positions`` (p, d); ``type``
 (d,), the row of the one type of token, where there is one; ``norm``. Each of ``layers``: ``query``, ``key``, ``value``,
 ``output``, ``up`` and ``down`` are matrices, [int8 (in, out), scales (out,) or of the whole matrix, bias (out,) or ""];
-``attention_norm`` and ``norm`` are [weight (d,), bias (d,)]. What they compute is what the graph does, whose products
-turn their left side into bytes with one scale and one zero point for all of it.
+``attention_norm`` and ``norm`` are [weight (d,), bias (d,)]. Where n-grams stand beside the tokens, ``ngrams`` has
+their ``table`` (v, k), int8 with ``scales`` (v, 1), or float32. What they compute is what the graph does, whose
+products turn their left side into bytes with one scale and one zero point for all of it.
 """
 
 from __future__ import annotations
@@ -55,24 +56,37 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Table:
+    """int8 (v, d) rows and float32 (v,) what each is multiplied by, or float32 rows and None"""
+
+    rows: Array
+    scales: Array | None
+
+    def taken(self, ids: Array) -> Array:
+        """float32 (..., d)"""
+        rows = self.rows[ids]
+        return rows if self.scales is None else rows * self.scales[ids, None]
+
+
+@dataclass(frozen=True)
 class Layers:
     """See above.
 
-    scales : None where the words are float32; type : None where there is none
+    type : None where there is none; ngrams : None where tokens stand alone
     """
 
     heads: int
     epsilon: float
-    words: Array
-    scales: Array | None
+    words: Table
     positions: Array
     type: Array | None
     norm: Norm
     layers: tuple[Layer, ...]
+    ngrams: Table | None = None
 
     @property
     def width(self) -> int:
-        return int(self.words.shape[1])
+        return int(self.words.rows.shape[1])
 
     @property
     def inner(self) -> int:
@@ -99,19 +113,25 @@ class Layers:
 
 def _read(told: Mapping[str, Any], tensors: Mapping[str, Array]) -> Layers:
     embedding = told["embedding"]
-    words, positions = tensors[embedding["words"]], _float32(tensors, embedding["positions"])
-    rows, width = words.shape
-    scales = _float32(tensors, embedding["scales"]).ravel() if embedding["scales"] else None
+    words, positions = _table(embedding, "words", tensors), _float32(tensors, embedding["positions"])
+    width = words.rows.shape[1]
     kind = _float32(tensors, embedding["type"]).ravel() if embedding["type"] else None
-    _need(words.dtype == (np.float32 if scales is None else np.int8), "words")
-    _need(scales is None or len(scales) == rows, "scales of words")
     _need(positions.shape[1:] == (width,) and (kind is None or len(kind) == width), "positions")
     layers = tuple(_layer(one, tensors, width) for one in told["layers"])
     heads = int(told["heads"])
     _need(len(layers) > 0 and heads > 0 and width % heads == 0, "heads")
     _need(len({one.up.weights.shape for one in layers}) == 1, "widths of layers")
     norm = _norm(embedding["norm"], tensors, width)
-    return Layers(heads, float(told["epsilon"]), words, scales, positions, kind, norm, layers)
+    ngrams = _table(told["ngrams"], "table", tensors) if "ngrams" in told else None
+    return Layers(heads, float(told["epsilon"]), words, positions, kind, norm, layers, ngrams)
+
+
+def _table(told: Mapping[str, Any], name: str, tensors: Mapping[str, Array]) -> Table:
+    rows = tensors[told[name]]
+    scales = _float32(tensors, told["scales"]).ravel() if told["scales"] else None
+    _need(rows.ndim == 2 and rows.dtype == (np.float32 if scales is None else np.int8), name)
+    _need(scales is None or len(scales) == len(rows), f"scales of {name}")
+    return Table(rows, scales)
 
 
 def _layer(told: Mapping[str, Any], tensors: Mapping[str, Array], width: int) -> Layer:

@@ -100,7 +100,7 @@ class Parts:
                 return self._layers(name)
             made = partial(native.NativeEncoder, layers, self._threads)
             own = partial(self._layers, name)
-            return fastest(content, own, made, len(layers.words), measure=not self._alone)
+            return fastest(content, own, made, len(layers.words.rows), measure=not self._alone)
 
         return self._take(content, files, choose)
 

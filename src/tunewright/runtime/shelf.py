@@ -52,4 +52,5 @@ class Shelf:
     @property
     def graphs(self) -> list[Graph | NativeEncoder]:
         """Those in use, of encoders and heads, and native code in the place of one."""
-        return [one for one in self._parts.values() if isinstance(one, Graph | NativeEncoder)]
+        found = {id(one): one for one in self._parts.values() if isinstance(one, Graph | NativeEncoder)}
+        return list(found.values())  # one that was chosen lies here twice

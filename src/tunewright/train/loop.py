@@ -206,7 +206,7 @@ class _Descent:
             for rows, weights in course.feed.pieces(index, self.budget) if len(index) else ():
                 arrays, truth = course.feed.inputs(rows, course.device), course.feed.truth(rows, course.device)
                 shares = torch.from_numpy(weights * part).to(course.device, torch.float32)
-                with self.recompute.by_length(int(course.feed.windows.cost[rows].max())):
+                with self.recompute.of_windows(course.feed.windows.cost[rows]):
                     groups = course.feed.groups_of(rows, course.device)
                     piece = Piece(arrays, truth, shares, course.loss, groups=groups)
                     loss += float(course.step(self.model, piece))

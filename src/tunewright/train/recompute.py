@@ -9,16 +9,21 @@ from typing import Any
 from torch import nn
 
 from tunewright.core.errors import TunewrightError
+from tunewright.core.types import Array
 
 LONG = 768
 """Tokens of a window from which on ``auto`` computes again: alone it keeps 90 MB a layer (MiniLM), and twice the tokens
 four times that; shorter ones fit, since windows above ``feed.BROAD`` tokens are computed a few at a time."""
+MANY = 5_000
+"""Tokens of all windows that are computed together, from which on ``auto`` computes again: steps of ``contrastive``
+have up to 20,000, and keep 0.2 MB for each (MiniLM). Others are cut into pieces of fewer."""
 
 
 class Recompute:
     """What of a model can compute its layers again (it has an attribute ``recompute`` that is not None), and when.
 
-    setting : ``auto`` (for windows of ``LONG`` tokens and more, and for all once memory ran out), ``on`` or ``off``
+    setting : ``auto`` (for windows of ``LONG`` tokens and more, for ``MANY`` tokens at once, and for all once memory
+        ran out), ``on`` or ``off``
 
     Raises
     ------
@@ -43,9 +48,10 @@ class Recompute:
         return True
 
     @contextmanager
-    def by_length(self, longest: int) -> Iterator[None]:
-        """Inside, layers are computed again if windows of ``longest`` tokens ask for it."""
-        on = self._setting == "on" or (self._setting == "auto" and longest >= LONG)
+    def of_windows(self, tokens: Array) -> Iterator[None]:
+        """Inside, layers are computed again if windows of so many tokens, (m,), ask for it together."""
+        much = bool(tokens.max(initial=0) >= LONG or tokens.sum() >= MANY)
+        on = self._setting == "on" or (self._setting == "auto" and much)
         for one in self._able:
             one.recompute = on
         try:

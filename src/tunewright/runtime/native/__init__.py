@@ -91,7 +91,8 @@ class NativeEncoder:
 
     def __call__(self, arrays: Mapping[str, Array], options: Any = None) -> dict[str, Array]:
         """``input_ids``, ``attention_mask`` int64 (b, t), padded behind → ``states`` (b, t, d), zero where a row is
-        padded, and ``mask`` (b, t), float32
+        padded, and ``mask`` (b, t), float32. Where the layers have n-grams, ``features`` and ``weights`` (b, s) make k
+        more of each state.
 
         Raises
         ------
@@ -109,6 +110,9 @@ class NativeEncoder:
             raise DamagedBundle(
                 "a token or a position has no row in the encoder's tables", "copy the bundle again, or fit it anew"
             )
+        if self._layers.ngrams is not None:
+            sums = arrays["weights"][:, None] @ self._layers.ngrams.taken(arrays["features"])
+            states = np.concatenate([states, np.repeat(sums, longest, 1)], 2)
         return {"states": states, "mask": mask.astype(np.float32)}
 
 
@@ -119,7 +123,8 @@ class _Packed:
         self._kept: list[Array | None] = list(_tensors(layers))
         found = (one.ctypes.data if one is not None else None for one in self._kept)
         self._tensors = (c_void_p * len(self._kept))(*found)
-        told = (layers.width, layers.inner, len(layers.layers), layers.heads, len(layers.words), len(layers.positions))
+        rows = (len(layers.words.rows), len(layers.positions))
+        told = (layers.width, layers.inner, len(layers.layers), layers.heads, *rows)
         self._encoder = _Encoder(*told, layers.epsilon, ctypes.addressof(self._tensors))
 
     def run(self, batch: _Batch, memory: threading.local) -> int:
@@ -138,7 +143,7 @@ class _Packed:
 
 def _tensors(layers: Layers) -> Iterator[Array | None]:
     """In the order of ``encoder.c``."""
-    yield from (layers.words, layers.scales, layers.positions, layers.type)
+    yield from (layers.words.rows, layers.words.scales, layers.positions, layers.type)
     yield from _of_norm(layers.norm)
     for one in layers.layers:
         for matrix in (one.query, one.key, one.value, one.output):
