@@ -9,6 +9,7 @@ of a given length are made of a few words, 20,000 tokens of each length; classes
 
     python benchmarks/growth.py --plot docs/images/growth.svg              expected: 40 minutes
     python benchmarks/growth.py --axes tokens                              expected: 3 minutes
+    python benchmarks/growth.py --axes --join a.json b.json --plot FILE    what was measured before, in parts
 """
 
 from __future__ import annotations
@@ -56,18 +57,19 @@ figure.savefig(sys.argv[1], metadata={"Date": None})
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--axes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    options.add_argument("--axes", nargs="*", default=list(SIZES), choices=list(SIZES))
     options.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     options.add_argument("--largest", type=int, default=1_000_000, help="rows of the largest fit")
     options.add_argument("--minutes", type=float, default=3.0, help="time for one fit")
     options.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures here (svg)")
+    options.add_argument("--join", type=Path, nargs="+", default=[], metavar="FILE", help="what --json wrote before")
     options.add_argument("--worker", nargs=1, help="(internal)")
     chosen = options.parse_args()
     if chosen.worker:
         return answer(seconds_per_token)
     if chosen.quick:
         chosen.largest, chosen.minutes = 1_000, 0.5
-    points = []
+    points = [one for file in chosen.join for one in json.loads(file.read_text(encoding="utf-8"))["figures"]["points"]]
     for axis in chosen.axes:
         for point in measured(axis, chosen):
             print(point, file=sys.stderr, flush=True)  # each takes minutes

@@ -18,7 +18,9 @@ from tunewright.report.curves import curves
 from tunewright.train import checkpoint, loop
 from tunewright.train.checkpoint import Checkpoints
 from tunewright.train.course import Model
+from tunewright.train.feed import STEP_BUDGET
 from tunewright.train.loop import descend
+from tunewright.train.pieces import Pieces
 
 Make = Callable[..., Any]
 SETTINGS = {"fit.epochs": 3, "fit.learning_rate": 3e-3, "fit.batch_rows": 16, "fit.average": 0.0, "fit.patience": 9}
@@ -212,21 +214,21 @@ def test_an_interrupted_training_is_no_ended_one(make_context: Make) -> None:
 
 def test_smaller_pieces_after_a_lack_of_memory_stay_small(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first, again = make_context("classify", SETTINGS), make_context("classify", SETTINGS)
-    real, lacks, budgets = loop._Descent._added_up, [True], []
+    real, lacks, budgets = Pieces._added_up, [True], []
 
-    def added_up(self: Any, index: Any) -> float:
+    def added_up(self: Any, index: Any, step: int) -> float:
         if lacks and lacks.pop():
             raise MemoryError
         budgets.append(self.budget)
-        return real(self, index)
+        return real(self, index, step)
 
-    monkeypatch.setattr(loop._Descent, "_added_up", added_up)
+    monkeypatch.setattr(Pieces, "_added_up", added_up)
     cut_at(first, 3)
     with pytest.raises(Cut):
         trained(first)
     again.run.work = first.run.work
     trained(again)
-    assert set(budgets) == {loop.STEP_BUDGET // 2}
+    assert set(budgets) == {STEP_BUDGET // 2}
 
 
 def test_what_a_course_carries_comes_back(make_context: Make) -> None:

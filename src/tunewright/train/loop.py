@@ -17,18 +17,13 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Array
 from tunewright.train.checkpoint import Checkpoints, named
 from tunewright.train.course import Best, Course
-from tunewright.train.device import fast, give_back
-from tunewright.train.feed import STEP_BUDGET
 from tunewright.train.moving import Moving
+from tunewright.train.pieces import Pieces
 from tunewright.train.plan import Plan
-from tunewright.train.recompute import Recompute
-from tunewright.train.step import Piece
 from tunewright.train.workers.team import ALONE, Team
 
 CLIP = 1.0
 """Largest norm of the gradient of one step."""
-TRIM_COST = 20_000
-"""Tokens (or other units of cost) after which freed memory is given back."""
 
 
 def descend(course: Course, model: nn.Module) -> tuple[Best, dict[str, Any]]:
@@ -63,10 +58,7 @@ class _Descent:
         self.checkpoints = Checkpoints(course.checkpoints, course.run)
         self.per_epoch = math.ceil(len(course.feed) / course.fit.batch_rows)
         self.draws = np.random.default_rng(course.seed)
-        self.budget = STEP_BUDGET
-        self.recompute = Recompute(course.fit.recompute, self.model)
-        self.untrimmed = 0
-        """What was computed since freed memory was given back."""
+        self.pieces = Pieces(course, self.model, team, lambda: self.optimiser.zero_grad(set_to_none=True))
         self.step = 0
         self.epoch = 0
         self.batch = 0
@@ -134,7 +126,7 @@ class _Descent:
         """One step of the optimiser; false where the loss is not finite."""
         course = self.course
         begun = time.monotonic()
-        loss = self.team.add_up(list(self.moving.parameters.values()), self._gradients(index))
+        loss = self.team.add_up(list(self.moving.parameters.values()), self.pieces.gradients(index, self.step))
         if not math.isfinite(loss):
             self.stopped = "loss is not finite"
             remedy = f"lower fit.learning_rate (now {course.rate:g})"
@@ -153,18 +145,12 @@ class _Descent:
         self.step, self.batch = self.step + 1, self.batch + 1
         self.plan.look(self.step)
         cost = int(course.feed.windows.cost[index].sum())
-        self._give_back(cost)
+        self.pieces.give_back(cost)
         facts = self._facts(cost, max(time.monotonic() - begun, 1e-9))
         course.run.progress("train", self.step / self.plan.steps, loss=loss, learning_rate=rate, **facts)
         if self.team.first and self.checkpoints.due:
             self._save(self._epoch_draws)
         return True
-
-    def _give_back(self, cost: int) -> None:
-        self.untrimmed += cost
-        if self.untrimmed >= TRIM_COST:
-            give_back()
-            self.untrimmed = 0
 
     def _facts(self, cost: int, took: float) -> dict[str, Any]:
         """What a step that cost so much in so many seconds tells of the whole training."""
@@ -173,44 +159,6 @@ class _Descent:
         speed = {"cost": cost, "took": took, "cost_per_second": round(cost / took), "unit": course.unit}
         score = {"metric": course.metric, "best": self.best.score}
         return place | speed | score | {"left_seconds": self.plan.left_seconds(self.step)}
-
-    def _gradients(self, index: Array) -> float:
-        """This process's share of a batch's gradients, added up from pieces; smaller ones where memory is short."""
-        while True:
-            try:
-                return self._added_up(index)
-            except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error) or not self._made_room(index):
-                    raise
-                self.optimiser.zero_grad(set_to_none=True)
-
-    def _made_room(self, index: Array) -> bool:
-        """Smaller pieces for the next attempt; once they are single windows, fewer activations; or nothing is left."""
-        if self.budget > int(self.course.feed.windows.cost[index].min()):
-            self.budget //= 2
-            said = f"going on with pieces of {self.budget} tokens instead of twice that"
-        elif self.recompute.insist():
-            said = "going on with activations that are computed again instead of kept"
-        else:
-            return False
-        self.course.run.log("memory", say=f"out of memory: {said}")
-        return True
-
-    def _added_up(self, index: Array) -> float:
-        course = self.course
-        self.model.train()
-        self.team.draw_apart(course.seed, self.step)
-        index, part = course.feed.own(index, self.team.rank, self.team.size)
-        loss = 0.0
-        with fast(course.device, course.bf16):
-            for rows, weights in course.feed.pieces(index, self.budget) if len(index) else ():
-                arrays, truth = course.feed.inputs(rows, course.device), course.feed.truth(rows, course.device)
-                shares = torch.from_numpy(weights * part).to(course.device, torch.float32)
-                with self.recompute.of_windows(course.feed.windows.cost[rows]):
-                    groups = course.feed.groups_of(rows, course.device)
-                    piece = Piece(arrays, truth, shares, course.loss, groups=groups)
-                    loss += float(course.step(self.model, piece))
-        return loss
 
     def _judged(self) -> tuple[float, Any]:
         """The first one's judgement of what the model holds; what that changes (a pruning) changes everywhere."""
@@ -260,7 +208,7 @@ class _Descent:
                 tensors[f"average.{name}"] = self.moving.average[at]
         best, run = self.best, self.course.run
         facts = {
-            "place": [self.step, self.epoch, self.batch, self.budget, self.moving.averaged_steps],
+            "place": [self.step, self.epoch, self.batch, self.pieces.budget, self.moving.averaged_steps],
             "draws": draws,
             "best": [best.score, best.step, best.misses, best.scores],
             "plan": [self.plan.steps, self.plan.spent],
@@ -275,7 +223,7 @@ class _Descent:
         """Continue after a checkpoint."""
         best, run, moving = self.best, self.course.run, self.moving
         best.score, best.step, best.misses, best.scores = facts["best"]
-        self.step, self.epoch, self.batch, self.budget, moving.averaged_steps = facts["place"]
+        self.step, self.epoch, self.batch, self.pieces.budget, moving.averaged_steps = facts["place"]
         moving.restore(named("now", tensors))
         average = named("average", tensors)
         moving.average = [average[name].to(one.device) for name, one in moving.parameters.items()] if average else None
@@ -296,7 +244,3 @@ class _Descent:
         if facts.get("workers", 1) != self.team.size:
             said += f"; {self.team.size} workers instead of {facts['workers']} draw other numbers from here on"
         run.log("resumed", method=self.course.name, step=self.step, say=said)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
