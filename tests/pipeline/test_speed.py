@@ -64,9 +64,16 @@ def test_the_share_is_the_time_at_the_peak_over_the_time_it_took(found: Speed) -
 
 
 def test_more_rows_are_more_operations(tiny_bundle: Path) -> None:
-    few, many = (pipeline.speed(tiny_bundle, {"text": ["my card was stolen"] * n}, threads=1) for n in (5, 10))
+    texts = [f"my card was stolen {at}" for at in range(10)]
+    few, many = (pipeline.speed(tiny_bundle, {"text": texts[:n]}, threads=1) for n in (5, 10))
     assert many.operations["fp32"] == 2 * few.operations["fp32"]
     assert (few.bulk["rows"], many.bulk["rows"]) == (5, 10)
+
+
+def test_equal_rows_which_a_call_computes_once_are_left_out(tiny_bundle: Path, found: Speed) -> None:
+    assert pipeline.speed(tiny_bundle, {"text": ["my card", "stolen", "my card"]}, threads=1).bulk["rows"] == 2
+    (texts,) = module._inputs(module.load(tiny_bundle, 1), None).values()
+    assert len(set(texts)) == len(texts) == found.bulk["rows"]
 
 
 def test_a_start_that_fails_is_said(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
