@@ -1,12 +1,12 @@
 /* A transformer encoder in 8-bit numbers, for processors with AVX-512 VNNI: all layers in one call, no padding.
 
-   It does what the bundle's graph does when ONNX Runtime runs it: activations are measured anew for each call (one scale
-   and one zero point for all of its tokens), weights are int8 with one scale per column, sums are exact whole numbers.
-   Threads share the columns of a product and the heads of an attention; what needs whole rows (norms, 8-bit copies) each
-   of them does for itself, which costs less than waiting. Four times a layer they wait for each other.
+   It does what the bundle's graph does when ONNX Runtime runs it: activations are measured anew for each call (one
+   scale and one zero point for all of its tokens), weights are int8 with one scale per column, sums are exact whole
+   numbers. Threads share the columns of a product and the heads of an attention; what needs whole rows (norms, 8-bit
+   copies) each of them does for itself, which costs less than waiting. Four times a layer they wait for each other.
 
-   Sources: Vaswani et al. 2017 and Devlin et al. 2018 (the layers); ONNX, operator DynamicQuantizeLinear (8-bit copies);
-   Abramowitz and Stegun 1964, 7.1.26 (erf, error below 2e-7).
+   Sources: Vaswani et al. 2017 and Devlin et al. 2018 (the layers); ONNX, operator DynamicQuantizeLinear (8-bit
+   copies); Abramowitz and Stegun 1964, 7.1.26 (erf, error below 2e-7).
    Called by native/__init__.py, which checks all shapes and keeps all memory. */
 
 #include <stddef.h>
@@ -28,9 +28,9 @@
 #define INLINE static inline FAST __attribute__((always_inline))
 
 enum { LANES = 16, COLUMNS = 32, ROWS = 12, STEP = 4, QUERIES = 4, SHARED = 64 };
-/* Floats of a register; columns of a panel of weights and rows of a tile, so 12 x 2 registers of sums and 2 of weights, and
-   a panel 384 deep stays in the first cache. STEP numbers are multiplied and summed by one instruction. QUERIES tokens
-   read the keys together. Threads share matrices by SHARED columns, which hold whole heads. */
+/* Floats of a register; columns of a panel of weights and rows of a tile, so 12 x 2 registers of sums and 2 of weights,
+   and a panel 384 deep stays in the first cache. STEP numbers are multiplied and summed by one instruction. QUERIES
+   tokens read the keys together. Threads share matrices by SHARED columns, which hold whole heads. */
 enum { TABLES = 6, OF_LAYER = 22 };
 /* Pointers for the embedding, and for each layer: (weights, scales, bias) of query, key, value and output, weight and
    bias of a norm, (weights, scales, bias) of the wide product up and the one down, weight and bias of a norm. */
@@ -70,7 +70,8 @@ INLINE __m512 exponential(__m512 x) {
 /* x (1 + erf(x / sqrt 2)) / 2 */
 INLINE __m512 gelu(__m512 x) {
     const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
-    const __m512 t = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1.0f)));
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), one));
     __m512 y = _mm512_set1_ps(1.061405429f);
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(-1.453152027f));
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(1.421413741f));
@@ -163,15 +164,16 @@ static FAST void narrowed(const float *values, size_t count, Own *own) {
 typedef enum { PLAIN, GELU, RESIDUAL } After;
 
 /* A sum's way from whole numbers to the matrix that it belongs to. */
-INLINE void put(__m512i sum, __m512i shift, __m512 scales, __m512 bias, const After after, const float *residual, float *out) {
+INLINE void put(__m512i sum, __m512i shift, __m512 scales, __m512 bias, const After after, const float *residual,
+                float *out) {
     __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, shift)), scales, bias);
     if (after == GELU) y = gelu(y);
     if (after == RESIDUAL) y = _mm512_add_ps(y, _mm512_loadu_ps(residual));
     _mm512_storeu_ps(out, y);
 }
 
-/* sum += of each four bytes beside each other, left (unsigned) times right. As an instruction, not an intrinsic: there GCC
-   12 copies the sums twice in each step, and runs out of registers. */
+/* sum += of each four bytes beside each other, left (unsigned) times right. As an instruction, not an intrinsic: there
+   GCC 12 copies the sums twice in each step, and runs out of registers. */
 INLINE void multiplied(__m512i *sum, __m512i left, __m512i right) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(left), "v"(right));
 }
@@ -187,7 +189,10 @@ INLINE void multiplied(__m512i *sum, __m512i left, __m512i right) {
     }
 #define NAMED(r) START(s##r)
 #define PUT(r) \
-    if (rows > r) put(PART(r), shift, scales, bias, after, residual + (size_t)r * stride + at, out + (size_t)r * stride + at);
+    if (rows > r) { \
+        const size_t place = (size_t)r * stride + at; \
+        put(part ? s##r##b : s##r##a, shift, scales, bias, after, residual + place, out + place); \
+    }
 
 typedef int32_t __attribute__((may_alias, aligned(1))) Four;
 
@@ -206,12 +211,12 @@ INLINE void tile(const int rows, const uint8_t *left, int deep, const int8_t *pa
         const __m512i shift = _mm512_mullo_epi32(zero, _mm512_loadu_si512(right->sums + at));
         const __m512 scales = _mm512_mul_ps(scale, _mm512_loadu_ps(right->scales + at));
         const __m512 bias = _mm512_loadu_ps(right->bias + at);
-#define PART(r) (part ? s##r##b : s##r##a)
         EACH_ROW(PUT)
     }
 }
 
-/* Panels `first` to `last` of out = left * right: out, residual (tokens, columns), left (tokens, deep). */
+/* Panels `first` to `last` of out = left * right, and what comes after: out, residual (tokens, columns), left (tokens,
+   deep). */
 INLINE void product(const Job *job, const Own *own, int deep, Matrix right, int first, int last, const After after,
                     const float *residual, float *out, int columns) {
     const int tokens = job->batch->tokens;
@@ -221,25 +226,30 @@ INLINE void product(const Job *job, const Own *own, int deep, Matrix right, int 
         for (int t = 0, row = 0; t < tiles; t++) {  /* tiles of like height: 13 rows are 7 and 6 */
             const int rows = (tokens - row + tiles - t - 1) / (tiles - t);
             const uint8_t *left = own->narrow + (size_t)row * deep;
-            const float *before = residual ? residual + (size_t)row * columns : NULL;
+            const float *before = residual + (size_t)row * columns;
             float *to = out + (size_t)row * columns;
 #define TILE(n) case n: tile(n, left, deep, panel, &right, p * COLUMNS, own, after, before, to, columns); break;
-            switch (rows) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) }
+            switch (rows) {
+                TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+                TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+            }
             row += rows;
         }
     }
 }
 
-static FAST void plain(const Job *job, const Own *own, int deep, Matrix right, int first, int last, float *out, int columns) {
-    product(job, own, deep, right, first, last, PLAIN, NULL, out, columns);
+static FAST void plain(const Job *job, const Own *own, int deep, Matrix right, int first, int last, float *out,
+                       int columns) {
+    product(job, own, deep, right, first, last, PLAIN, out, out, columns);
 }
 
-static FAST void with_gelu(const Job *job, const Own *own, int deep, Matrix right, int first, int last, float *out, int columns) {
-    product(job, own, deep, right, first, last, GELU, NULL, out, columns);
+static FAST void with_gelu(const Job *job, const Own *own, int deep, Matrix right, int first, int last, float *out,
+                           int columns) {
+    product(job, own, deep, right, first, last, GELU, out, out, columns);
 }
 
-static FAST void on_top(const Job *job, const Own *own, int deep, Matrix right, int first, int last, const float *residual,
-                        float *out, int columns) {
+static FAST void on_top(const Job *job, const Own *own, int deep, Matrix right, int first, int last,
+                        const float *residual, float *out, int columns) {
     product(job, own, deep, right, first, last, RESIDUAL, residual, out, columns);
 }
 
@@ -288,7 +298,8 @@ static FAST void attention(const Job *job, Own *own, int begin, int length, int 
     const size_t corner = (size_t)begin * width + (size_t)head * size;
     const float scale = 1.0f / sqrtf((float)size);
     for (int t = 0; t < length; t++)
-        for (int i = 0; i < size; i++) own->turned[(size_t)i * across + t] = job->k[corner + (size_t)t * width + i] * scale;
+        for (int i = 0; i < size; i++)
+            own->turned[(size_t)i * across + t] = job->k[corner + (size_t)t * width + i] * scale;
     for (int i = 0; i < size; i++)
         for (int t = length; t < across; t++) own->turned[(size_t)i * across + t] = 0.0f;
     const __m512 nothing = _mm512_set1_ps(-INFINITY);
@@ -306,7 +317,8 @@ static FAST void attention(const Job *job, Own *own, int begin, int length, int 
             for (int i = 0; i < size; i++) {
                 const __m512 keys = _mm512_loadu_ps(own->turned + (size_t)i * across + s);
 #pragma GCC unroll 4
-                for (int n = 0; n < QUERIES; n++) sums[n] = _mm512_fmadd_ps(_mm512_set1_ps(job->q[at[n] + i]), keys, sums[n]);
+                for (int n = 0; n < QUERIES; n++)
+                    sums[n] = _mm512_fmadd_ps(_mm512_set1_ps(job->q[at[n] + i]), keys, sums[n]);
             }
 #pragma GCC unroll 4
             for (int n = 0; n < QUERIES; n++) {
@@ -333,7 +345,8 @@ static FAST void attention(const Job *job, Own *own, int begin, int length, int 
                     sums[n] = _mm512_fmadd_ps(_mm512_set1_ps(own->scores[n * across + s]), values, sums[n]);
             }
 #pragma GCC unroll 4
-            for (int n = 0; n < QUERIES; n++) _mm512_storeu_ps(job->mixed + at[n] + i, _mm512_mul_ps(sums[n], total[n]));
+            for (int n = 0; n < QUERIES; n++)
+                _mm512_storeu_ps(job->mixed + at[n] + i, _mm512_mul_ps(sums[n], total[n]));
         }
     }
 }
@@ -494,14 +507,15 @@ static int hire(int wanted) {
 
 int tw_supported(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
 }
 
 /* Bytes of a matrix as tw_pack leaves it. */
 size_t tw_packed_bytes(int deep, int columns) { return (size_t)deep * columns + (size_t)columns * sizeof(int32_t); }
 
-/* int8 (deep, columns), row after row → panels of COLUMNS columns, four rows together; the columns' sums behind them. */
+/* int8 (deep, columns), row after row → panels of COLUMNS columns, four rows together; the sums of columns behind. */
 void tw_pack(const int8_t *weights, int deep, int columns, int8_t *out) {
     int32_t *sums = (int32_t *)(out + (size_t)deep * columns);
     memset(sums, 0, (size_t)columns * sizeof *sums);
