@@ -21,6 +21,7 @@ from tunewright.core import plugins
 from tunewright.core.bundle import Manifest, read_manifest
 from tunewright.core.errors import TunewrightError
 from tunewright.core.run import Run
+from tunewright.core.switch import run_folder
 from tunewright.core.types import Kind
 from tunewright.heads._several import SeveralHead
 from tunewright.kinds._several import Several, Single
@@ -141,7 +142,7 @@ def training(
     task = lessons.task.model_copy(update={"fit": fit, "objectives": {}})
     train, validation = (told.part.take(index.tolist()) for index in (told.train, told.validation))
     parts = {"train": train, "validation": validation, "held_out": validation}
-    folder = copy.folder.with_name(f"{copy.folder.name}.run")
+    folder = run_folder(copy.folder)
     folder.mkdir()
     try:
         run = Run(folder, copy.folder, asked.minutes, lessons.listener)

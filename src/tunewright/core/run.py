@@ -17,7 +17,7 @@ from typing import Any
 
 from tunewright.core.errors import Interrupted, TunewrightError
 from tunewright.core.journal import Journal, Lines
-from tunewright.core.switch import discard, end_switch, publish
+from tunewright.core.switch import discard, end_switch, publish, run_folder
 
 Listener = Callable[[dict[str, Any]], None]
 BUNDLE = ("bundle.json", "a bundle")
@@ -180,7 +180,7 @@ def start(
         ``out`` exists (and not ``force``), its folder cannot be written, another run holds it, the disk is full.
     """
     out = Path(os.path.abspath(out))
-    folder = out.with_name(out.name + ".run")
+    folder = run_folder(out)
     mark, called = makes
     with _full_disk_said(folder), _locked(folder, out):
         end_switch(out)

@@ -12,6 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def run_folder(out: Path) -> Path:
+    """``OUT.run``, where what makes ``out`` has its lock, its log and its work."""
+    return out.absolute().with_name(out.name + ".run")
+
+
 def publish(staged: Path, out: Path) -> None:
     """Move a finished folder to ``out``, whole or not at all.
 
@@ -55,7 +60,7 @@ def recover(out: Path) -> None:
     out = Path(os.path.abspath(out))
     if out.exists():
         return
-    folder = out.with_name(out.name + ".run")
+    folder = run_folder(out)
     if not folder.is_dir():
         return
     with open(folder / "lock", "a", encoding="utf-8") as lock:
@@ -68,7 +73,7 @@ def recover(out: Path) -> None:
 
 def end_switch(out: Path) -> None:
     """End a switch that a kill cut short; for whoever holds the run's lock."""
-    folder = out.with_name(out.name + ".run")
+    folder = run_folder(out)
     ready, old = folder / "ready", folder / "old"
     if not out.exists():
         finished = next((one for one in (ready, old) if one.is_dir()), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.journal import read_journal
+from tunewright.core.switch import run_folder
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def noted(bundle: Path) -> Noted:
     TunewrightError
         There is no note of test rows, or their file is gone.
     """
-    journal = bundle.absolute().with_name(bundle.name + ".run") / "train.jsonl"
+    journal = run_folder(bundle) / "train.jsonl"
     told = [one["settings"] for one in read_journal(journal) if one.get("event") == "settings"]
     files = {part: str((told[-1].get(f"data.{part}") or [""])[0]) if told else "" for part in ("test", "train")}
     if not files["test"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tunewright.core.bundle import Manifest, read_manifest
 from tunewright.core.errors import TunewrightError
+from tunewright.core.switch import run_folder
 from tunewright.core.types import Array, Kind, Modality, Windows
 from tunewright.kinds._laid_out import by_row
 from tunewright.runtime.decisions import Decisions
@@ -240,6 +241,6 @@ class Predictor:
 
 def load(folder: Path | str, threads: int = 0) -> Predictor:
     """Load a bundle; see ``Predictor.load``."""
-    if not Path(folder).exists() and not Path(f"{folder}".rstrip("/") + ".run").exists():
+    if not Path(folder).exists() and not run_folder(Path(folder)).exists():
         raise TunewrightError(f"{folder}: there is no such folder", "name a folder that `tunewright fit` wrote")
     return Predictor.load(folder, threads)
