@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import tunewright
+from tunewright import samples
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
 from tunewright.core import plugins
@@ -38,6 +40,19 @@ def lessons(tiny_bundle: Path, sample_rows: dict[str, list[dict[str, str]]]) -> 
         own = sample_rows["support_train.csv"][:rows]
         part = Part({"text": [one["text"] for one in own]}, [one["intent"] for one in own])
         return Lessons(teacher, task, part, {"text": list(unlabelled)} if unlabelled else {}, student, lambda _: None)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def blend(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """``blend(backbone)``: a bundle of that method, so with n-grams beside its tokens."""
+
+    def made(backbone: Path) -> Path:
+        out = tmp_path_factory.mktemp("blended") / "blend"
+        own = {"fit.backbone": str(backbone), "fit.method": "blend", "fit.threads": 1}
+        tunewright.fit(samples.path("support_train.csv"), text="text", label="intent", out=out, settings=own)
+        return out
 
     return made
 

@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tunewright import samples
 from tunewright.compress._copy import Copy
 from tunewright.compress._layers import layers_of, tensors_of
 from tunewright.core.bundle import read_manifest
@@ -25,15 +24,9 @@ from tunewright.runtime.shelf import Shelf
 TEXTS = ["my card was stolen", "where is my refund?", "", "hello, I was charged twice for one and the same order"]
 
 
-@pytest.fixture(scope="session")
-def blended(broad_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of ``blend``: n-grams beside the tokens."""
-    import tunewright
-
-    out = tmp_path_factory.mktemp("blended") / "blend"
-    own = {"fit.backbone": str(broad_backbone), "fit.method": "blend", "fit.threads": 1}
-    tunewright.fit(samples.path("support_train.csv"), text="text", label="intent", out=out, settings=own)
-    return out
+@pytest.fixture(scope="module")
+def blended(blend: Callable[[Path], Path], broad_backbone: Path) -> Path:
+    return blend(broad_backbone)
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-import tunewright
-from tunewright import samples
 from tunewright.compress import _copy, _scripts, vocabulary
 from tunewright.compress._copy import Copy
 from tunewright.compress._lessons import Lessons
@@ -74,12 +72,8 @@ def test_texts_seen_get_the_same_answers_to_the_last_bit_and_new_words_still_hav
 
 
 @pytest.fixture(scope="module")
-def blended(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with words beside its tokens."""
-    out = tmp_path_factory.mktemp("blended") / "blend"
-    own = {"fit.backbone": str(tiny_backbone), "fit.method": "blend", "fit.threads": 1}
-    tunewright.fit(samples.path("support_train.csv"), text="text", label="intent", out=out, settings=own)
-    return out
+def blended(blend: Callable[[Path], Path], tiny_backbone: Path) -> Path:
+    return blend(tiny_backbone)
 
 
 def test_where_words_stand_beside_the_tokens_their_own_table_stays(blended: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tunewright.core.errors import TunewrightError, nearest
 from tunewright.core.switch import recover
+from tunewright.core.tensors import header
 
 
 @dataclass(frozen=True)
@@ -200,11 +201,10 @@ def tensor_digest(folder: Path) -> str:
     """
     tensors: list[tuple[str, str, list[int], Path, int, int]] = []
     for path in sorted(folder.glob("*.safetensors")):
-        header, first = _header(path)
-        for name, entry in header.items():
-            if name != "__metadata__":
-                begin, end = entry["data_offsets"]
-                tensors.append((name, entry["dtype"], entry["shape"], path, first + begin, end - begin))
+        first, entries = _whole(path)
+        for name, entry in entries.items():
+            begin, end = entry["data_offsets"]
+            tensors.append((name, entry["dtype"], entry["shape"], path, first + begin, end - begin))
     digest = hashlib.sha256()
     for name, dtype, shape, path, start, size in sorted(tensors, key=lambda one: one[0]):
         digest.update(json.dumps([name, dtype, shape]).encode())
@@ -217,16 +217,14 @@ def tensor_digest(folder: Path) -> str:
     return "sha256:" + digest.hexdigest() if tensors else ""
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where its bytes begin."""
+def _whole(path: Path) -> tuple[int, dict[str, Any]]:
+    """As ``header``, of a file that has all the bytes that it tells of."""
     size = path.stat().st_size
     try:
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header: dict[str, Any] = json.loads(file.read(min(length, size)))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        first, entries = header(path)
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
     except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError):
         raise TunewrightError(f"{path}: not a safetensors file", "download the model again") from None
-    if 8 + length + max(ends, default=0) > size:
+    if first + max(ends, default=0) > size:
         raise TunewrightError(f"{path}: the file is cut short ({size} bytes)", "download the model again")
-    return header, 8 + length
+    return first, entries

@@ -17,15 +17,14 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from tunewright.compress._graph import added, readers, removed, token_states
+from tunewright.compress._graph import NGRAMS, TOKENS, added, readers, removed, token_states
 from tunewright.core.types import Array
 
 DOMAIN = "com.microsoft"
 CLOSE = 1e-3
 """Largest difference of states of about 1 that counts as the same: the sums are taken in another order."""
 PARTS = ("query", "key", "value")
-TOKENS = ["input_ids", "attention_mask"]
-INPUTS = (TOKENS, [*TOKENS, "features", "weights"], ["lower", "mask"])
+INPUTS = (TOKENS, TOKENS + NGRAMS, ["lower", "mask"])
 """Of an encoder, or the lower part of one; of one with n-grams beside the tokens; and of the upper part."""
 Instead = dict[str, tuple[onnx.NodeProto, ...]]
 """Output of a node → the nodes that take its place."""

@@ -10,6 +10,8 @@ from onnx import helper, numpy_helper
 
 from tunewright.core.types import Array
 
+TOKENS, NGRAMS = ["input_ids", "attention_mask"], ["features", "weights"]
+"""Inputs of an encoder of tokens, and what comes behind them where n-grams stand beside."""
 WEIGHT = 1024
 """Numbers from which on a tensor is a weight that is worth making smaller."""
 

@@ -14,10 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tunewright.compress._graph import token_states
+from tunewright.compress._graph import NGRAMS, TOKENS, token_states
 from tunewright.core.types import Array
-
-TOKENS, NGRAMS = ["input_ids", "attention_mask"], ["features", "weights"]
 
 
 def layers_of(model: onnx.ModelProto) -> dict[str, Any] | None:
@@ -65,9 +63,7 @@ class _Reader:
         self._out, self._states = graph.output[0].name, token_states(graph)
 
     def encoder(self) -> dict[str, Any]:
-        norm = next((node for node in self._makers.values() if node.op_type == "LayerNormalization"), None)
-        _need(norm is not None)
-        assert norm is not None
+        norm = _found(next((node for node in self._makers.values() if node.op_type == "LayerNormalization"), None))
         embedding = self._embedding(norm)
         states = self._next(self._next(norm.output[0], "Transpose"), "Reshape")
         layers, heads = [], set()
@@ -144,9 +140,10 @@ class _Reader:
     def _attention(self, states: str) -> tuple[dict[str, list[str]], int, str]:
         products = {self._next(one.out, "Reshape"): one for one in self._products(states)}
         _need(len(products) == 3)
-        scores = next((one for name in products for one in self._readers[name] if _setting(one, "transB", 0)), None)
-        _need(scores is not None and scores.op_type == "FusedMatMul")
-        assert scores is not None
+        scores = _found(
+            next((one for name in products for one in self._readers[name] if _setting(one, "transB", 0)), None)
+        )
+        _need(scores.op_type == "FusedMatMul")
         query, key = scores.input
         masked = self._next(self._next(scores.output[0], "Reshape"), "Add")
         shares = self._next(self._next(masked, "Softmax"), "Reshape")
@@ -191,16 +188,12 @@ class _Reader:
         return (one, other) if one in self._constants else (other, one) if other in self._constants else ("", one)
 
     def _made(self, name: str, kind: str) -> onnx.NodeProto:
-        node = self._makers.get(name)
-        _need(node is not None and node.op_type == kind)
-        assert node is not None
+        node = _found(self._makers.get(name))
+        _need(node.op_type == kind)
         return node
 
     def _reader(self, name: str, kind: str) -> onnx.NodeProto:
-        found = self._reader_or_none(name, kind)
-        _need(found is not None)
-        assert found is not None
-        return found
+        return _found(self._reader_or_none(name, kind))
 
     def _next(self, name: str, kind: str) -> str:
         return str(self._reader(name, kind).output[0])
@@ -220,6 +213,12 @@ class _Reader:
 def _need(that: bool) -> None:
     if not that:
         raise _Unlike
+
+
+def _found(node: onnx.NodeProto | None) -> onnx.NodeProto:
+    if node is None:
+        raise _Unlike
+    return node
 
 
 def _setting(node: onnx.NodeProto, name: str, default: Any) -> Any:

@@ -22,6 +22,8 @@ FORMAT = 4
 IN_ONE_PART, IN_TWO_PARTS = 2, 3
 """The formats of bundles whose encoder is one part, and of those without updates: older programs can read these."""
 MANIFEST = "bundle.json"
+OPTIONAL = ("updates", "layers")
+"""Of a part: files that are named only where there are some."""
 ENCODER, UPPER = "encoder.", "upper."
 """What names of parts begin with that make states of a modality's arrays, and states of those states."""
 
@@ -126,7 +128,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def _without_empty(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in part.items() if key not in ("updates", "layers") or value}
+    return {key: value for key, value in part.items() if key not in OPTIONAL or value}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -223,7 +225,7 @@ def _manifest(record: Mapping[str, Any], folder: Path) -> Manifest:
 
 
 def _part(record: Mapping[str, Any]) -> Part:
-    own = {key: record.get(key, "") for key in ("updates", "layers")}
+    own = {key: record.get(key, "") for key in OPTIONAL}
     return Part(record["engine"], record["file"], tuple(record["data"]), **own)
 
 

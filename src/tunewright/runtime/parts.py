@@ -39,6 +39,7 @@ class Parts:
         self._threads = threads
         self._shelf = shelf
         self._alone = alone
+        self._verified: set[str] = set()
 
     def network(self) -> Network:
         """All graphs. Heads are small: a thread of their own would wait longer than it works."""
@@ -127,7 +128,8 @@ class Parts:
         present(self._folder, self._manifest, files)
 
         def checked() -> Loaded:
-            verify(self._folder, self._manifest, files)
+            verify(self._folder, self._manifest, set(files) - self._verified)
+            self._verified.update(files)
             return make()
 
         return self._shelf.take(content, checked)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import struct
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tunewright.core.bundle import ENCODER
 from tunewright.core.errors import TunewrightError
+from tunewright.core.tensors import header
 from tunewright.core.types import Array
 from tunewright.runtime.encoder import Encoder
 from tunewright.runtime.graphs import Graph
@@ -86,13 +84,11 @@ def _updated(graph: Graph, folder: Path, file: str, seed: int) -> Graph | Update
 
 def _drawn(path: Path, graph: bytes, seed: int) -> dict[str, Array]:
     """The floating tensors of a safetensors file that the graph reads, drawn anew."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, Any] = json.loads(file.read(length))
+    first, entries = header(path)
     out = {}
-    for name, entry in header.items():
-        if entry.get("dtype") in TYPES and reads(graph, name):
-            shape, begin = tuple(entry["shape"]), 8 + length + entry["data_offsets"][0]
+    for name, entry in entries.items():
+        if entry["dtype"] in TYPES and reads(graph, name):
+            shape, begin = tuple(entry["shape"]), first + entry["data_offsets"][0]
             values = np.memmap(path, TYPES[entry["dtype"]], "r", begin, shape) if 0 not in shape else np.zeros(shape)
             out[name] = drawn_like(values, name, seed)
     return out
