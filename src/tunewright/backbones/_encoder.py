@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from tunewright.backbones import _layer16
+from tunewright.backbones import _layer16, _layer_native
 from tunewright.backbones._dropout import dropout
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -178,7 +178,12 @@ def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: 
     ):
         return _run(layers, flat, bias, recompute)
     packed = _layer16.Packed.of(bias)
-    steps = [partial(_layer16.forward, layer, packed) for layer in layers]  # type: ignore[arg-type]
+    steps: list[Callable[[Tensor, Tensor], Tensor]]
+    if all(_layer_native.fits(layer, packed.tokens) for layer in layers):  # type: ignore[arg-type]
+        rows = _layer_native.rows(packed, bias)
+        steps = [partial(_layer_native.forward, layer, rows) for layer in layers]  # type: ignore[arg-type]
+    else:
+        steps = [partial(_layer16.forward, layer, packed) for layer in layers]  # type: ignore[arg-type]
     return packed.unpack(_run(steps, packed.pack(flat), bias, recompute))
 
 

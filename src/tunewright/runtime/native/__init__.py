@@ -47,11 +47,8 @@ class _Batch(ctypes.Structure):
 @cache
 def library() -> ctypes.CDLL | None:
     """The native code, where it was compiled and the processor can run it."""
-    try:
-        out = ctypes.CDLL(str(FILE))
-    except OSError:
-        return None
-    if not out.tw_supported():
+    out = compiled(FILE)
+    if out is None:
         return None
     out.tw_packed_bytes.restype = out.tw_memory.restype = c_size_t
     out.tw_packed_bytes.argtypes = (c_int, c_int)
@@ -61,9 +58,23 @@ def library() -> ctypes.CDLL | None:
     return out
 
 
+def compiled(file: Path) -> ctypes.CDLL | None:
+    """A library that was compiled with the package, where it was and the processor can run it."""
+    try:
+        out = ctypes.CDLL(str(file))
+    except OSError:
+        return None
+    return out if out.tw_supported() else None
+
+
+def switched_on() -> bool:
+    """Whether native code is wanted: it is, unless the environment says no."""
+    return os.environ.get(SWITCH, "").lower() not in ("0", "off", "no", "false")
+
+
 def usable() -> bool:
     """Whether encoders may be computed here by native code."""
-    return os.environ.get(SWITCH, "").lower() not in ("0", "off", "no", "false") and library() is not None
+    return switched_on() and library() is not None
 
 
 def fits(layers: Layers) -> bool:

@@ -6,7 +6,7 @@
    copies) each of them does for itself, which costs less than waiting. Four times a layer they wait for each other.
 
    Sources: Vaswani et al. 2017 and Devlin et al. 2018 (the layers); ONNX, operator DynamicQuantizeLinear (8-bit
-   copies); Abramowitz and Stegun 1964, 7.1.26 (erf, error below 2e-7).
+   copies); numbers.h.
    Called by native/__init__.py, which checks all shapes and keeps all memory. */
 
 #include <stddef.h>
@@ -14,7 +14,6 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include <immintrin.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -25,7 +24,8 @@
 #include <time.h>
 
 #define FAST __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
-#define INLINE static inline FAST __attribute__((always_inline))
+
+#include "numbers.h"
 
 enum { LANES = 16, COLUMNS = 32, ROWS = 12, STEP = 4, QUERIES = 4, SHARED = 64 };
 /* Floats of a register; columns of a panel of weights and rows of a tile, so 12 x 2 registers of sums and 2 of weights,
@@ -48,41 +48,6 @@ typedef struct {
     const int32_t *lengths;   /* (windows,) */
     float *states;            /* (windows, longest, width), zero where there is no token */
 } Batch;
-
-/* ---- numbers ---- */
-
-/* e^x for x <= 0 and not far above it; below -87 it is 0. Error below 1e-6 of the value. */
-INLINE __m512 exponential(__m512 x) {
-    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 y = _mm512_set1_ps(1.9875691500e-4f);
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.3981999507e-3f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(8.3334519073e-3f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(4.1665795894e-2f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.6666665459e-1f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(5.0000001201e-1f));
-    y = _mm512_fmadd_ps(y, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
-    const __mmask16 not_nothing = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_NLT_US);  /* NaN stays NaN */
-    return _mm512_maskz_scalef_ps(not_nothing, y, n);
-}
-
-/* x (1 + erf(x / sqrt 2)) / 2 */
-INLINE __m512 gelu(__m512 x) {
-    const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
-    const __m512 one = _mm512_set1_ps(1.0f);
-    const __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), one));
-    __m512 y = _mm512_set1_ps(1.061405429f);
-    y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(-1.453152027f));
-    y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(1.421413741f));
-    y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(-0.284496736f));
-    y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(0.254829592f));
-    y = _mm512_mul_ps(_mm512_mul_ps(y, t), exponential(_mm512_fnmadd_ps(z, z, _mm512_setzero_ps())));
-    /* erf(z) = 1 - y; for x < 0 it is y - 1 */
-    const __m512 tail = _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.5f)), y);
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    return _mm512_mask_mov_ps(_mm512_sub_ps(x, tail), negative, tail);
-}
 
 /* ---- threads ---- */
 
