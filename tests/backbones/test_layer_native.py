@@ -213,6 +213,16 @@ def test_what_it_is_used_for(shape: Shape, tokens: int, fits: bool) -> None:
     assert _layer_native.fits(Layer(shape), tokens) is fits
 
 
+def test_padding_costs_nothing_where_all_layers_are_computed_so() -> None:
+    encoder = made()
+    assert not encoder.skips_padding(10), "products are fp32"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encoder.skips_padding(10)
+        assert not encoder.skips_padding(native.LONGEST + 1)
+        encoder.layers[1] = Layer(replace(SHAPE, heads=4))
+        assert not encoder.skips_padding(10)
+
+
 def test_numbers_of_another_kind_are_for_torch() -> None:
     assert not _layer_native.fits(Layer(SHAPE).double(), 10)
 

@@ -221,28 +221,44 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
-def test_it_is_fitted_again_on_all_rows(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_probe_is_fitted_again_on_all_rows(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
     rows = fed(monkeypatch)
-    fitted = contrastive.fit(make_context("classify", SETTINGS))
-    assert fitted.refit is not None
-    again = fitted.refit()
-    assert rows == [80, 120]
-    assert again.facts == fitted.facts
-    assert not same_bits(again.encoder, fitted.encoder)
-
-
-def test_there_is_no_second_training_where_the_time_does_not_last(
-    make_context: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
     context = make_context("classify", SETTINGS)
     fitted = contrastive.fit(context)
-    context.run.seconds = context.run.elapsed + 1e-3
+    solved: list[Any] = []
+    solver = probe.SOLVERS["logistic"]
+    told = {"logistic": lambda *given: solved.append(given[:2]) or solver(*given)}  # type: ignore[func-returns-value]
+    monkeypatch.setattr(probe, "SOLVERS", told)
     assert fitted.refit is not None
     again = fitted.refit()
+    assert rows == [80]
+    assert again.facts == fitted.facts
     assert same_bits(again.encoder, fitted.encoder)
-    assert same_bits(again.head, fitted.head)
+    assert not same_bits(again.head, fitted.head)
+    ((vectors, truth),) = solved
+    assert len(vectors) == 120
+    assert truth.tolist() == [*context.train.truth.tolist(), *context.validation.truth.tolist()]
+    np.testing.assert_array_equal(again.validation_logits, fitted.validation_logits)
+
+
+@pytest.mark.parametrize(("whole", "share"), [(768, 20 / 80), (40, 20 / 40)])
+def test_a_step_of_a_part_of_the_rows_goes_a_part_of_the_way(
+    whole: int, share: float, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"BATCH": 20, "WHOLE": whole, "PASSES": (3, 3), "MOST": 240}.items():
+        monkeypatch.setattr(contrastive, name, value)
+    courses: list[Any] = []
+    told = {"trainable_parameters": 1, "best_step": 0, "scores": []}
+
+    def none(course: Any, model: Any) -> Any:
+        courses.append(course)
+        return SimpleNamespace(outputs=None), told
+
+    monkeypatch.setattr(contrastive, "descend", none)
+    contrastive.fit(make_context("classify"))
+    assert courses[0].rate == pytest.approx(contrastive.TRAVEL / 3 * share)
+    assert len(courses[0].feed) == 240
 
 
 @pytest.mark.parametrize(

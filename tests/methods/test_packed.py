@@ -56,3 +56,16 @@ def test_rows_give_and_learn_what_they_do_padded(pooling: str, face: Any, make_c
         return [vectors, *moved]
 
     torch.testing.assert_close(told(Packed(face(encoder), head)), told(Model(encoder, head)), atol=1e-5, rtol=1e-4)
+
+
+def test_lines_are_for_encoders_that_compute_padding(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = make_context("classify", intents=8)
+    encoder = context.backbone.encoder.eval()
+    arrays = context.backbone.modality.batch(context.train.windows, np.arange(20))
+    inputs = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    asked: list[int] = []
+    monkeypatch.setattr(encoder, "in_lines", lambda *_: pytest.fail("rows were laid end to end"))
+    monkeypatch.setattr(encoder, "skips_padding", lambda tokens: asked.append(tokens) or True)
+    found = Packed(encoder, Embed("mean"))(**inputs)
+    assert asked == [inputs["attention_mask"].shape[1]]
+    torch.testing.assert_close(found, Model(encoder, Embed("mean"))(**inputs))

@@ -125,6 +125,14 @@ class Encoder(nn.Module):
         flat = through(islice(self.layers, depth), flat, bias, self.recompute)
         return flat.view(rows, tokens, self.width), mask
 
+    def skips_padding(self, tokens: int) -> bool:
+        """Whether rows padded to so many tokens cost no more now than their own tokens, in attention as elsewhere."""
+        layers = list(self.layers)
+        return all(type(one) is Layer and _layer16.fits(one, self.words.weight) for one in layers) and all(
+            _layer_native.fits(one, tokens)  # type: ignore[arg-type]
+            for one in layers
+        )
+
     def in_lines(self, input_ids: Tensor, places: Tensor, owner: Tensor) -> Tensor:
         """The states (b, t, d) of rows that lie end to end in b lines; a token attends to those of its row alone.
 

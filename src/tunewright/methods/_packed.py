@@ -17,7 +17,7 @@ TOGETHER = 16
 
 
 class Packed(Model):
-    """Encoder and head for batches that are made by class, not by length.
+    """Encoder and head for batches that are made by class, not by length. Lines are for encoders that compute padding.
 
     Nothing is dropped out: in a few steps that costs more than it gives.
     """
@@ -32,6 +32,8 @@ class Packed(Model):
             return super().forward(**arrays)
         if not isinstance(self.encoder, Encoder):
             return self._by_length(arrays, mask.sum(1).long())
+        if self.encoder.skips_padding(mask.shape[1]):
+            return super().forward(**arrays)
         states = _in_lines(self.encoder, arrays["input_ids"], mask.bool())
         return self.head(states.float(), mask.float()).float()  # type: ignore[no-any-return]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import count
 from typing import Any
 
@@ -23,21 +25,23 @@ from tunewright.methods._partial import shared, thaw
 from tunewright.methods._strength import Weights, given, linear
 from tunewright.train.context import Context
 from tunewright.train.course import Course, Judge
-from tunewright.train.examples import Examples, encode
+from tunewright.train.examples import Examples, both_weights, encode
 from tunewright.train.feed import Feed
 from tunewright.train.fitted import Fitted
 from tunewright.train.loop import descend
 from tunewright.train.outputs import of_rows, outputs
 
 KINDS = ("classify",)
-TRAVEL = 1.5e-3
-"""Peak step size times passes: as far for few passes as for many."""
+TRAVEL, WHOLE = 1.5e-3, 768
+"""Peak step size times passes: as far for few passes as for many. A step of a part of the rows, of so many at the most,
+goes a part of the way."""
 PASSES, ROWS_OF_A_PASS = (4, 6), 8
 """How often each row is seen at the least and the most, while all that are seen are no more than ``MOST``; and for how
 many rows it is once more. More passes pay for 48 rows, and do not for 16; eight would take too long."""
 MOST = 12_000
-BATCH = 768
-"""Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once."""
+BATCH = 128
+"""Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once. With more
+a row takes up to twice the time."""
 ROOM = 8
 """How many times the tokens of another step's piece run through the encoder together."""
 NEAR = 3
@@ -61,7 +65,6 @@ def fit(context: Context) -> Fitted:
     start = context.start or probe.fit(context)
     if len(context.validation) < JUDGES and not context.task.unsure.error:  # a promise needs answers of what ships
         return _unjudged(context, start)
-    begun = context.run.elapsed
     model = _model(context)
     learnt, judged = _feed(context, context.train), _feed(context, context.validation)
     truth = context.validation.truth
@@ -70,25 +73,21 @@ def fit(context: Context) -> Fitted:
     def judge(_: nn.Module) -> tuple[float, tuple[Weights, Array] | None]:
         if all(torch.equal(*both) for both in zip(before, model.parameters(), strict=True)):
             return _score(context, start.validation_logits, truth), None
-        weights = _solved(context, model, learnt, context.train, start)
+        weights = _solved(context, model, [(learnt, context.train)], start)
         logits = linear(_embeddings(context, model, judged), weights)
         return _score(context, logits, truth) + TIE, (weights, logits)
 
     best, told = descend(_course(context, model, learnt, context.train_embeddings, judge), model)
-    seconds = context.run.elapsed - begun
     facts = _facts(context, start, told) | {"judged": True}
     if best.outputs is None:
         return _as_it_was(start, facts)
     weights, logits = best.outputs
 
     def refit() -> Fitted:
-        # Cut short, a second training would be worse than the first.
-        if 1.5 * seconds > context.run.left:
-            return fitted
-        return replace(_on_all_rows(context, start), validation_logits=logits, facts=facts)
+        both = [(learnt, context.train), (judged, context.validation)]
+        return _fitted(context, model, _solved(context, model, both, start), logits, facts)
 
-    fitted = _fitted(context, model, weights, logits, facts)
-    return replace(fitted, refit=refit)
+    return replace(_fitted(context, model, weights, logits, facts), refit=refit)
 
 
 def _unjudged(context: Context, start: Fitted) -> Fitted:
@@ -110,7 +109,7 @@ def _on_all_rows(context: Context, start: Fitted) -> Fitted:
     vectors = np.concatenate([context.train_embeddings, context.validation_embeddings])
     calls = count()
     _, told = descend(_course(context, model, learnt, vectors, lambda _: (float(next(calls)), None)), model)
-    weights = _solved(context, model, learnt, examples, start)
+    weights = _solved(context, model, [(learnt, examples)], start)
     facts = _facts(context, start, told) | {"judged": False, "tuned": True, "scores": []}
     return _fitted(context, model, weights, start.validation_logits, facts)
 
@@ -139,7 +138,8 @@ def _course(context: Context, model: Packed, feed: Feed, vectors: NDArray[np.flo
     steps = math.ceil(min(passes * len(chosen), MOST) / rows)
     near = nearest_others(vectors[feed.windows.owner[chosen]], wanted[chosen], NEAR)
     pairs = Pairs(feed.windows, wanted.copy(), feed.batch, chosen=chosen, near=near, steps=steps, rows=rows, room=ROOM)
-    course = context.course("contrastive", model, rate=TRAVEL / passes, feed=pairs)
+    way = min(1.0, rows / min(len(chosen), WHOLE))
+    course = context.course("contrastive", model, rate=way * TRAVEL / passes, feed=pairs)
     own = {"epochs": 1, "batch_rows": rows, "average": 0.0}  # an average of so few steps lies at the start
     return replace(course, judge=judge, fit=course.fit.model_copy(update=own))
 
@@ -149,11 +149,13 @@ def _embeddings(context: Context, model: Packed, feed: Feed, *, bf16: bool = Fal
     return of_rows(outputs(model, feed, context.device, bf16=bf16), feed.windows)
 
 
-def _solved(context: Context, model: Packed, feed: Feed, rows: Examples, start: Fitted) -> Weights:
+def _solved(context: Context, model: Packed, parts: Sequence[tuple[Feed, Examples]], start: Fitted) -> Weights:
     """The probe on tuned embeddings, as strong as the plain one; they know their labels, so no fold could choose it."""
-    vectors = _embeddings(context, model, feed, bf16=context.bf16)
+    vectors = np.concatenate([_embeddings(context, model, feed, bf16=context.bf16) for feed, _ in parts])
+    truth = np.concatenate([rows.truth for _, rows in parts])
+    weights = reduce(both_weights, [rows.weights for _, rows in parts])
     solver = probe.SOLVERS[context.kind.closed_form or ""]
-    return solver(vectors, rows.truth, context.kind.size, start.facts["strength"], *given(rows.weights))
+    return solver(vectors, truth, context.kind.size, start.facts["strength"], *given(weights))
 
 
 def _score(context: Context, logits: Array, truth: Array) -> float:
