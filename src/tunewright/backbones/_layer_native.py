@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def fits(layer: Layer, tokens: int) -> bool:
     """Whether native code knows a layer that ``_layer16`` computes, for rows of so many tokens."""
     shape = layer.shape
-    known = not any(one % native.PAIR for one in (shape.width, shape.inner, shape.width_of_head))
+    known = not any(one % native.WIDTHS for one in (shape.width, shape.inner, shape.width_of_head))
     plain = all(one.dtype == torch.float32 and one.is_contiguous() for one in layer.parameters())
     return known and plain and tokens <= native.LONGEST and native.usable()
 

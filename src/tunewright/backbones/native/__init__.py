@@ -16,9 +16,12 @@ import torch
 from tunewright.runtime.native import compiled, switched_on
 
 FILE = Path(__file__).with_name("layer.so")
-PAIR, MOST_DRAWS, DRAWN = 32, 16, 64
-"""As in ``layer.c``: widths are multiples of the first; the others limit the tokens of a row."""
+WIDTHS = 32
+"""Widths are multiples of it, those of heads too: a register of pairs."""
+MOST_DRAWS, DRAWN = 16, 64
+"""As in ``layer.c``."""
 LONGEST = MOST_DRAWS * DRAWN
+"""Tokens of a row."""
 OF_OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
@@ -66,7 +69,7 @@ def library() -> ctypes.CDLL | None:
         for way in (f"tw_{name}", f"tw_back_of_{name}"):
             getattr(out, way).argtypes, getattr(out, way).restype = (POINTER(structure),), None
     out.tw_attention_memory.argtypes, out.tw_attention_memory.restype = (POINTER(Attention),), c_size_t
-    out.tw_add.argtypes, out.tw_add.restype = (c_void_p, c_void_p, c_int64), None
+    out.tw_add.argtypes, out.tw_add.restype = (c_void_p, c_void_p, c_int64, c_int), None
     out.tw_kept.argtypes, out.tw_kept.restype = (c_uint64, c_int, c_int64, c_int, c_void_p), None
     out.tw_threads.argtypes, out.tw_threads.restype = (c_void_p, c_void_p, c_void_p), None
     out.tw_threads(*(openmp() or (None, None, None)))

@@ -59,9 +59,9 @@ def attend(qkv: Tensor, bias: Tensor, rows: Rows, heads: Heads) -> Tensor:
 def back_of_attend(qkv: Tensor, of_mixed: Tensor, rows: Rows, heads: Heads) -> tuple[Tensor, Tensor]:
     """qkv as ``attend`` left it, and the gradient of its outcome → those of qkv, bf16, and of the bias, float32."""
     of_qkv = torch.empty_like(qkv) if rows.whole else torch.zeros_like(qkv)
-    sums = torch.zeros(_parts(qkv), qkv.shape[1])
+    sums = torch.empty(_parts(qkv), qkv.shape[1])
     _attention("tw_back_of_attend", qkv, rows, heads, of_mixed=of_mixed, of_qkv=of_qkv, of_bias=sums)
-    return of_qkv, sums.sum(0)
+    return of_qkv, sums[0]
 
 
 def _attention(step: str, qkv: Tensor, rows: Rows, heads: Heads, **tensors: Tensor) -> None:
@@ -87,10 +87,10 @@ def activate(product: Tensor, bias: Tensor, bent: bool, wanted: bool) -> Tensor 
 
 def back_of_activate(gradient: Tensor, slope: Tensor) -> Tensor:
     """The gradient of the activation becomes that of the product; returned is that of the bias, float32."""
-    sums = torch.zeros(_parts(gradient), gradient.shape[1])
+    sums = torch.empty(_parts(gradient), gradient.shape[1])
     job = Activation(len(gradient), gradient.shape[1], False, len(sums))
     _call("tw_back_of_activate", _place(job, gradient=gradient, slope=slope, of_bias=sums))
-    return sums.sum(0)
+    return sums[0]
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Joint:
         and bias.
         """
         of_summed, of_product = torch.empty_like(gradient), torch.empty(gradient.shape, dtype=HALF)
-        sums = torch.zeros(_parts(gradient), 3, gradient.shape[1])
+        sums = torch.empty(_parts(gradient), 3, gradient.shape[1])
         job = self._job(gradient, gradient=gradient, more=more, summed=summed, stats=stats, sums=sums)
         _call("tw_back_of_join", _place(job, of_summed=of_summed, of_product=of_product))
-        return of_summed, of_product, sums.sum(0)
+        return of_summed, of_product, sums[0]
 
     def _job(self, like: Tensor, **tensors: Tensor | None) -> Join:
         measures = (*like.shape, self.dropped, _parts(like), self.epsilon, self.seed % 2**64)
@@ -145,9 +145,9 @@ class Joint:
 
 def add(to: Tensor, more: Tensor) -> None:
     """float32 += bf16, (n, d)."""
-    library_ = library()
-    assert library_ is not None
-    library_.tw_add(to.data_ptr(), more.data_ptr(), to.numel())
+    native = library()
+    assert native is not None
+    native.tw_add(to.data_ptr(), more.data_ptr(), to.numel(), _parts(to))
 
 
 def kept(seed: int, dropped: int, rows: int, width: int) -> Tensor:

@@ -25,11 +25,17 @@ INLINE __m512 exponential(__m512 x) {
     return _mm512_maskz_scalef_ps(not_nothing, y, n);
 }
 
+/* 1 / x for x that is neither 0 nor huge; error below 1e-7 of the value. Division takes three times as long. */
+INLINE __m512 inverted(__m512 x) {
+    const __m512 near = _mm512_rcp14_ps(x);
+    return _mm512_mul_ps(near, _mm512_fnmadd_ps(near, x, _mm512_set1_ps(2.0f)));
+}
+
 /* The share of a normal distribution above |x|, erfc(|x| / sqrt 2) / 2; bell: e^(-x^2 / 2). */
 INLINE __m512 above(__m512 x, __m512 *bell) {
     const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
     const __m512 one = _mm512_set1_ps(1.0f);
-    const __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), one));
+    const __m512 t = inverted(_mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), one));
     __m512 y = _mm512_set1_ps(1.061405429f / 2);
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(-1.453152027f / 2));
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(1.421413741f / 2));
