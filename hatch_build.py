@@ -24,11 +24,13 @@ class CustomBuildHook(BuildHookInterface[Any]):
             without = "int8 bundles will be computed by ONNX Runtime alone, and trainings by torch alone"
             self.app.display_warning(f"no C compiler was found: {without}")
             return
-        for library in filter(None, [self._compiled(compiler, Path(one)) for one in SOURCES]):
-            build_data["artifacts"].append(f"/{library}")
-            build_data["pure_python"] = False
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            build_data["tag"] = f"py3-none-{platform}"
+        libraries = [one for one in (self._compiled(compiler, Path(source)) for source in SOURCES) if one]
+        if not libraries:
+            return
+        build_data["artifacts"] += [f"/{one}" for one in libraries]
+        build_data["pure_python"] = False
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"py3-none-{platform}"
 
     def _compiled(self, compiler: str, source: Path) -> Path | None:
         """The library, by its path in the project; None where the compiler refused."""

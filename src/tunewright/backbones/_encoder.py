@@ -127,11 +127,7 @@ class Encoder(nn.Module):
 
     def skips_padding(self, tokens: int) -> bool:
         """Whether rows padded to so many tokens cost no more now than their own tokens, in attention as elsewhere."""
-        layers = list(self.layers)
-        return all(type(one) is Layer and _layer16.fits(one, self.words.weight) for one in layers) and all(
-            _layer_native.fits(one, tokens)  # type: ignore[arg-type]
-            for one in layers
-        )
+        return _written_out(self.layers, self.words.weight) and _native(self.layers, tokens)
 
     def in_lines(self, input_ids: Tensor, places: Tensor, owner: Tensor) -> Tensor:
         """The states (b, t, d) of rows that lie end to end in b lines; a token attends to those of its row alone.
@@ -179,20 +175,26 @@ def through(layers: Iterable[nn.Module], flat: Tensor, bias: Tensor, recompute: 
     """
     layers = list(layers)
     padded_alike = bias.shape[2] == 1
-    if (
-        not layers
-        or not padded_alike
-        or not all(type(layer) is Layer and _layer16.fits(layer, flat) for layer in layers)
-    ):
+    if not layers or not padded_alike or not _written_out(layers, flat):
         return _run(layers, flat, bias, recompute)
     packed = _layer16.Packed.of(bias)
     steps: list[Callable[[Tensor, Tensor], Tensor]]
-    if all(_layer_native.fits(layer, packed.tokens) for layer in layers):  # type: ignore[arg-type]
+    if _native(layers, packed.tokens):
         rows = _layer_native.rows(packed, bias)
         steps = [partial(_layer_native.forward, layer, rows) for layer in layers]  # type: ignore[arg-type]
     else:
         steps = [partial(_layer16.forward, layer, packed) for layer in layers]  # type: ignore[arg-type]
     return packed.unpack(_run(steps, packed.pack(flat), bias, recompute))
+
+
+def _written_out(layers: Iterable[nn.Module], like: Tensor) -> bool:
+    """Whether the way back of all layers is written out, for tokens that lie where ``like`` does."""
+    return all(type(one) is Layer and _layer16.fits(one, like) for one in layers)
+
+
+def _native(layers: Iterable[nn.Module], tokens: int) -> bool:
+    """Whether layers that are written out are in native code, for rows of so many tokens."""
+    return all(_layer_native.fits(one, tokens) for one in layers)  # type: ignore[arg-type]
 
 
 def _run(steps: Iterable[Callable[[Tensor, Tensor], Tensor]], flat: Tensor, bias: Tensor, recompute: bool) -> Tensor:

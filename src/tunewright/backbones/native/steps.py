@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from tunewright.backbones._layer16 import HALF
 from tunewright.backbones.native import Activation, Attention, Join, library, openmp
+from tunewright.runtime.native import aligned
 
-HALF = torch.bfloat16
 Job = TypeVar("Job", bound=ctypes.Structure)
-ALIGNED = 64
 TOKENS_OF_A_THREAD = 64
 """Fewer tokens than these are not worth another thread."""
 
@@ -69,8 +69,8 @@ def _attention(step: str, qkv: Tensor, rows: Rows, heads: Heads, **tensors: Tens
         len(rows.lengths), heads.count, heads.width, rows.longest, heads.dropped, _parts(qkv), heads.seed % 2**64
     )
     _place(job, qkv=qkv, starts=rows.starts, lengths=rows.lengths, **tensors)
-    memory = torch.empty(job.parts * _call("tw_attention_memory", job) + ALIGNED, dtype=torch.uint8)
-    job.memory = memory.data_ptr() + -memory.data_ptr() % ALIGNED
+    memory = aligned(job.parts * _call("tw_attention_memory", job))
+    job.memory = memory.ctypes.data
     _call(step, job)
 
 
@@ -145,17 +145,13 @@ class Joint:
 
 def add(to: Tensor, more: Tensor) -> None:
     """float32 += bf16, (n, d)."""
-    native = library()
-    assert native is not None
-    native.tw_add(to.data_ptr(), more.data_ptr(), to.numel(), _parts(to))
+    _call("tw_add", to.data_ptr(), more.data_ptr(), to.numel(), _parts(to))
 
 
 def kept(seed: int, dropped: int, rows: int, width: int) -> Tensor:
     """bool (rows, width): what a ``Joint`` of so many tokens keeps, or shares whose rows are queries of a head."""
     out = torch.empty(rows, width, dtype=torch.uint8)
-    native = library()
-    assert native is not None
-    native.tw_kept(seed % 2**64, dropped, rows, width, out.data_ptr())
+    _call("tw_kept", seed % 2**64, dropped, rows, width, out.data_ptr())
     return out.bool()
 
 
@@ -172,7 +168,7 @@ def _place(job: Job, **tensors: Tensor | None) -> Job:
     return job
 
 
-def _call(step: str, job: ctypes.Structure) -> Any:
+def _call(step: str, *given: Any) -> Any:
     native = library()
     assert native is not None
-    return getattr(native, step)(job)
+    return getattr(native, step)(*given)

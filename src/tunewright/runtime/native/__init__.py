@@ -148,7 +148,7 @@ class _Packed:
         needed = native.tw_memory(self._encoder, batch)
         held = getattr(memory, "held", None)
         if held is None or len(held) < needed:
-            memory.held = held = _aligned(needed)
+            memory.held = held = aligned(needed)
         return int(native.tw_run(self._encoder, batch, held.ctypes.data))
 
 
@@ -174,12 +174,12 @@ def _of_matrix(matrix: Matrix) -> tuple[Array, Array, Array]:
     assert native is not None
     weights = np.ascontiguousarray(matrix.weights)
     rows, columns = weights.shape
-    packed = _aligned(native.tw_packed_bytes(rows, columns))
+    packed = aligned(native.tw_packed_bytes(rows, columns))
     native.tw_pack(weights.ctypes.data, rows, columns, packed.ctypes.data)
     return packed, matrix.scales, matrix.bias
 
 
-def _aligned(size: int) -> NDArray[np.uint8]:
+def aligned(size: int) -> NDArray[np.uint8]:
     """uint8 (size,) that begins where a line of the cache does."""
     whole = np.empty(size + ALIGNED, np.uint8)
     begin = -whole.ctypes.data % ALIGNED
