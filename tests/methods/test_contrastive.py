@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch import nn
 
 from tunewright.core.errors import TunewrightError
 from tunewright.core.types import Windows
-from tunewright.methods import contrastive, probe
-from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
+from tunewright.methods import _schedule, contrastive, probe
+from tunewright.methods._pairs import LEAST, Contrast, Pairs, cropped, nearest_others
 from tunewright.objectives.supcon import contrast
 from tunewright.train.outputs import logits_of
 
@@ -26,8 +27,8 @@ SETTINGS = {"fit.learning_rate": 5e-3}
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of 16 rows, more of them than a trained encoder needs, and validation rows enough to judge by."""
-    monkeypatch.setattr(contrastive, "BATCH", 16)
-    monkeypatch.setattr(contrastive, "PASSES", (PASSES, PASSES))
+    monkeypatch.setattr(_schedule, "BATCH", 16)
+    monkeypatch.setattr(_schedule, "PASSES", (PASSES, PASSES))
     monkeypatch.setattr(contrastive, "JUDGES", 1)
 
 
@@ -247,7 +248,7 @@ def test_a_step_of_a_part_of_the_rows_goes_a_part_of_the_way(
     whole: int, share: float, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"BATCH": 20, "WHOLE": whole, "PASSES": (3, 3), "MOST": 240}.items():
-        monkeypatch.setattr(contrastive, name, value)
+        monkeypatch.setattr(_schedule, name, value)
     courses: list[Any] = []
     told = {"trainable_parameters": 1, "best_step": 0, "scores": []}
 
@@ -257,7 +258,7 @@ def test_a_step_of_a_part_of_the_rows_goes_a_part_of_the_way(
 
     monkeypatch.setattr(contrastive, "descend", none)
     contrastive.fit(make_context("classify"))
-    assert courses[0].rate == pytest.approx(contrastive.TRAVEL / 3 * share)
+    assert courses[0].rate == pytest.approx(_schedule.TRAVEL / 3 * share)
     assert len(courses[0].feed) == 240
 
 
@@ -268,9 +269,9 @@ def test_a_step_of_a_part_of_the_rows_goes_a_part_of_the_way(
 def test_few_rows_come_all_at_once(
     few: int, most: int, passes: int, steps: int, make_context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contrastive, "PASSES", (2, 4))
-    monkeypatch.setattr(contrastive, "BATCH", 80)
-    monkeypatch.setattr(contrastive, "MOST", most)
+    monkeypatch.setattr(_schedule, "PASSES", (2, 4))
+    monkeypatch.setattr(_schedule, "BATCH", 80)
+    monkeypatch.setattr(_schedule, "MOST", most)
     monkeypatch.setattr(contrastive, "WINDOWS", few)
     courses: list[Any] = []
 
@@ -282,11 +283,53 @@ def test_few_rows_come_all_at_once(
     monkeypatch.setattr(contrastive, "descend", none)
     contrastive.fit(make_context("classify"))
     (course,) = courses
-    assert course.rate == pytest.approx(contrastive.TRAVEL / passes)
+    assert course.rate == pytest.approx(_schedule.TRAVEL / passes)
     batches = course.feed.epoch(course.fit.batch_rows, np.random.default_rng(0))
     assert [len(set(one.tolist())) for one in batches] == [few] * steps
     assert course.fit.epochs * -(-len(course.feed) // course.fit.batch_rows) == steps
     assert course.fit.average == 0.0
+
+
+@pytest.mark.parametrize(
+    ("right", "share"),
+    [({}, 1.0), ({"1": 0.5, "3": 0.4}, 1.0), ({"1": 0.9, "3": 0.8}, 9 / 81 / 0.35), ({"1": 1.0}, 1 / 81 / 0.35)],
+)
+def test_where_the_probe_errs_little_the_encoder_goes_a_part_of_the_way(
+    right: dict[str, float], share: float, make_context: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_schedule, "BATCH", 80)
+    context = make_context("classify")
+    plain = probe.fit(context)
+    context.start = replace(plain, facts=plain.facts | {"cross_validation": right})
+    courses: list[Any] = []
+    told = {"trainable_parameters": 1, "best_step": 0, "scores": []}
+
+    def none(course: Any, model: Any) -> Any:
+        courses.append(course)
+        return SimpleNamespace(outputs=None), told
+
+    monkeypatch.setattr(contrastive, "descend", none)
+    contrastive.fit(context)
+    assert courses[0].rate == pytest.approx(_schedule.TRAVEL / PASSES * share)
+
+
+def test_long_texts_are_seen_in_parts_and_short_ones_whole(make_context: Make) -> None:
+    text = make_context("classify").backbone.modality
+    windows = text.windows([["card " * 50, "the card"]])
+    index, whole = np.arange(2), text.batch(windows, np.arange(2))["attention_mask"].sum(1).tolist()
+    batch = cropped(text, 8)
+    torch.manual_seed(0)
+    seen = [batch(windows, index)["attention_mask"].sum(1).tolist() for _ in range(20)]
+    assert {short for _, short in seen} == {whole[1]}
+    assert len({long for long, _ in seen}) > 5
+    assert all(whole[0] // 2 <= long <= whole[0] for long, _ in seen)
+    torch.manual_seed(0)
+    assert batch(windows, index)["attention_mask"].sum(1).tolist() == seen[0]
+
+
+def test_a_modality_without_parts_is_seen_whole() -> None:
+    modality = SimpleNamespace(batch=lambda windows, index: {"index": index})
+    assert cropped(modality, 8) is modality.batch  # type: ignore[arg-type]
 
 
 def test_where_validation_rows_are_too_few_to_judge_they_are_learnt_from(
@@ -363,6 +406,7 @@ def test_an_encoder_without_layers_is_trained_whole(make_context: Make, monkeypa
 
 
 def test_a_training_goes_on_after_a_kill_with_the_same_bits(resumed: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrastive, "LONG", 2)
     monkeypatch.setattr(contrastive, "_score", lambda *_: 0.5)
     whole, again = resumed(contrastive, SETTINGS, 12)
     assert same_bits(whole.encoder, again.encoder)

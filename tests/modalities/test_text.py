@@ -58,6 +58,43 @@ def test_windows_hold_every_token_once(build: Build, texts: list[str], prefix: s
     ]
 
 
+@given(
+    texts=st.lists(ASCII, min_size=1, max_size=4),
+    prefix=st.sampled_from(["", "query: "]),
+    least=st.integers(1, 12),
+    where=st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2),
+)
+def test_a_crop_is_one_part_of_a_long_text(
+    build: Build, texts: list[str], prefix: str, least: int, where: list[float]
+) -> None:
+    text = Text(build(), 512, prefix=prefix)
+    windows = text.windows([texts])
+    index = np.arange(len(texts))[::-1]
+    parts = text.crop(windows, index, least, np.tile(where, (len(index), 1)))
+    assert parts.cost.tolist() == [len(ids) for ids in ids_of(parts)]
+    for at, row in enumerate(index.tolist()):
+        whole, part = content_of(text, windows, row), content_of(text, parts, at)
+        ids = ids_of(parts)[at]
+        assert (tuple(ids[: len(text.head)]), tuple(ids[len(ids) - len(text.tail) :])) == (text.head, text.tail)
+        assert len(part) >= min(len(whole), max(least, len(whole) // 2))
+        assert any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))
+        if len(whole) <= least:
+            assert part == whole
+
+
+def test_crops_reach_from_end_to_end_and_may_be_whole(build: Build) -> None:
+    text = Text(build(), 512)
+    windows = text.windows([["card the " * 10]])
+    whole, last = content_of(text, windows, 0), 1 - 1e-9
+    index = np.zeros(1, np.int64)
+    said = {
+        where: content_of(text, text.crop(windows, index, 4, np.array([where])), 0) for where in [(0, 0), (0, last)]
+    }
+    half = len(whole) // 2
+    assert said == {(0, 0): whole[:half], (0, last): whole[-half:]}
+    assert content_of(text, text.crop(windows, index, 4, np.array([[last, last]])), 0) == whole
+
+
 @given(one=ANY, prefix=st.sampled_from(["", "query: ", "passage:\n"]))
 def test_a_short_text_is_what_the_tokenizer_makes_of_it(build: Build, one: str, prefix: str) -> None:
     text = Text(build(), 4096, prefix=prefix)

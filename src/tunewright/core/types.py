@@ -136,7 +136,7 @@ class Modality(Protocol):
     """The encoder's graph inputs with the names of their dimensions; the first dimension is always ``rows``."""
 
     # A modality may also name what its raw values are, such as ``reads = "text"`` for strings; see ``plugins.reads``.
-    # And what its cost counts, such as ``unit = "tokens"``.
+    # And what its cost counts, such as ``unit = "tokens"``. One that can show parts of a window has ``crop``, as text.
 
     @classmethod
     def load(cls, settings: Mapping[str, Any], folder: Path) -> Self:

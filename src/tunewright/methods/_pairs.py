@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tunewright.core.types import Array
+from tunewright.core.types import Array, Modality, Windows
 from tunewright.heads._pooled import Embed
 from tunewright.objectives.supcon import contrast
 from tunewright.train.feed import Feed
@@ -97,6 +98,22 @@ class Pairs(Feed):
         step = 1 + (draws.random(len(firsts)) * (size[firsts] - 1)).astype(np.int64)
         fellows: NDArray[np.int64] = order[begin[firsts] + (inside[firsts] + step) % size[firsts]]
         return fellows
+
+
+def cropped(modality: Modality, least: int) -> Callable[[Windows, Array], dict[str, Array]]:
+    """The ``batch`` of a modality which shows another part of a long window each time, where the modality has parts.
+
+    least : what a window costs that is shown whole
+    """
+    crop = getattr(modality, "crop", None)
+    if crop is None:
+        return modality.batch
+
+    def batch(windows: Windows, index: Array) -> dict[str, Array]:
+        draws = torch.rand(len(index), 2, dtype=torch.float64).numpy()  # by torch: a checkpoint holds where it stands
+        return modality.batch(crop(windows, index, least, draws), np.arange(len(index)))
+
+    return batch
 
 
 def nearest_others(vectors: NDArray[np.float32], truth: Array, count: int) -> NDArray[np.int64]:

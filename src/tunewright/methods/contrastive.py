@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -20,8 +19,9 @@ from tunewright.core.types import Array
 from tunewright.kinds._several import named_kind
 from tunewright.methods import probe
 from tunewright.methods._packed import Packed
-from tunewright.methods._pairs import LEAST, Contrast, Pairs, nearest_others
+from tunewright.methods._pairs import Contrast, Pairs, cropped, nearest_others
 from tunewright.methods._partial import shared, thaw
+from tunewright.methods._schedule import scheduled
 from tunewright.methods._strength import Weights, given, linear
 from tunewright.train.context import Context
 from tunewright.train.course import Course, Judge
@@ -32,16 +32,9 @@ from tunewright.train.loop import descend
 from tunewright.train.outputs import of_rows, outputs
 
 KINDS = ("classify",)
-TRAVEL, WHOLE = 1.5e-3, 768
-"""Peak step size times passes: as far for few passes as for many. A step of a part of the rows, of so many at the most,
-goes a part of the way."""
-PASSES, ROWS_OF_A_PASS = (4, 6), 8
-"""How often each row is seen at the least and the most, while all that are seen are no more than ``MOST``; and for how
-many rows it is once more. More passes pay for 48 rows, and do not for 16; eight would take too long."""
-MOST = 12_000
-BATCH = 128
-"""Rows of a step at the most. Each is told apart from all others of its step, so few rows come all at once. With more
-a row takes up to twice the time."""
+LONG = 32
+"""Tokens of a text; where rows are few each pass sees another part of a longer one, which tells what it is about as
+well. A shorter one, such as a question, may hang on any word."""
 ROOM = 8
 """How many times the tokens of another step's piece run through the encoder together."""
 NEAR = 3
@@ -77,7 +70,7 @@ def fit(context: Context) -> Fitted:
         logits = linear(_embeddings(context, model, judged), weights)
         return _score(context, logits, truth) + TIE, (weights, logits)
 
-    best, told = descend(_course(context, model, learnt, context.train_embeddings, judge), model)
+    best, told = descend(_course(context, model, learnt, context.train_embeddings, start, judge), model)
     facts = _facts(context, start, told) | {"judged": True}
     if best.outputs is None:
         return _as_it_was(start, facts)
@@ -108,7 +101,7 @@ def _on_all_rows(context: Context, start: Fitted) -> Fitted:
     learnt = _feed(context, examples)
     vectors = np.concatenate([context.train_embeddings, context.validation_embeddings])
     calls = count()
-    _, told = descend(_course(context, model, learnt, vectors, lambda _: (float(next(calls)), None)), model)
+    _, told = descend(_course(context, model, learnt, vectors, start, lambda _: (float(next(calls)), None)), model)
     weights = _solved(context, model, [(learnt, examples)], start)
     facts = _facts(context, start, told) | {"judged": False, "tuned": True, "scores": []}
     return _fitted(context, model, weights, start.validation_logits, facts)
@@ -125,7 +118,9 @@ def _feed(context: Context, examples: Examples) -> Feed:
     return Feed(examples.windows, examples.wanted, context.backbone.modality.batch)
 
 
-def _course(context: Context, model: Packed, feed: Feed, vectors: NDArray[np.float32], judge: Judge) -> Course:
+def _course(
+    context: Context, model: Packed, feed: Feed, vectors: NDArray[np.float32], start: Fitted, judge: Judge
+) -> Course:
     """One epoch of pairs, as many steps as the rows need.
 
     vectors : float32 (n, d), embeddings before training
@@ -133,15 +128,26 @@ def _course(context: Context, model: Packed, feed: Feed, vectors: NDArray[np.flo
     draws = np.random.default_rng(context.task.seed)
     chosen = np.sort(draws.permutation(len(feed))[:WINDOWS])
     wanted = np.asarray(feed.wanted)
-    rows = min(BATCH, max(2 * LEAST, len(chosen)))
-    passes = min(max(len(chosen) // ROWS_OF_A_PASS, PASSES[0]), PASSES[1])
-    steps = math.ceil(min(passes * len(chosen), MOST) / rows)
-    near = nearest_others(vectors[feed.windows.owner[chosen]], wanted[chosen], NEAR)
-    pairs = Pairs(feed.windows, wanted.copy(), feed.batch, chosen=chosen, near=near, steps=steps, rows=rows, room=ROOM)
-    way = min(1.0, rows / min(len(chosen), WHOLE))
-    course = context.course("contrastive", model, rate=way * TRAVEL / passes, feed=pairs)
-    own = {"epochs": 1, "batch_rows": rows, "average": 0.0}  # an average of so few steps lies at the start
+    plan = scheduled(len(chosen), _wrong(start, len(context.train.truth)))
+    pairs = Pairs(
+        windows=feed.windows,
+        wanted=wanted.copy(),
+        batch=cropped(context.backbone.modality, LONG) if plan.few else feed.batch,
+        chosen=chosen,
+        near=nearest_others(vectors[feed.windows.owner[chosen]], wanted[chosen], NEAR),
+        steps=plan.steps,
+        rows=plan.rows,
+        room=ROOM,
+    )
+    course = context.course("contrastive", model, rate=plan.rate, feed=pairs)
+    own = {"epochs": 1, "batch_rows": plan.rows, "average": 0.0}  # an average of so few steps lies at the start
     return replace(course, judge=judge, fit=course.fit.model_copy(update=own))
+
+
+def _wrong(start: Fitted, rows: int) -> float:
+    """How often the plain probe errs about rows that it did not learn; never quite 0. 1 where that is not known."""
+    right = max(start.facts["cross_validation"].values(), default=0.0)
+    return ((1 - right) * rows + 1) / (rows + 1)
 
 
 def _embeddings(context: Context, model: Packed, feed: Feed, *, bf16: bool = False) -> NDArray[np.float32]:

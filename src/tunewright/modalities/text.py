@@ -138,6 +138,26 @@ class Text:
         ids, mask = input_ids.padded(index, self.pad_id)
         return {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
 
+    def crop(self, windows: Windows, index: Array, least: int, draws: Array) -> Windows:
+        """The windows at ``index``, of each long one a random part, without spans.
+
+        least : tokens of text up to which a window stays whole; a part has no fewer, and at least half of the window's
+        draws : float64 (b, 2) in [0, 1), how long the part of each is and where it begins
+        """
+        ids = windows.data["input_ids"]
+        assert isinstance(ids, Ragged)
+        before, behind = len(self.head), len(self.tail)
+        lengths = ids.lengths[index] - before - behind
+        low = np.maximum(lengths // 2, least)
+        kept = np.where(lengths > least, low + (draws[:, 0] * (lengths - low + 1)).astype(np.int64), lengths)
+        first = before + (draws[:, 1] * (lengths - kept + 1)).astype(np.int64)
+        parts = [
+            np.concatenate([own[:before], own[start : start + count], own[len(own) - behind :]])
+            for own, start, count in zip((ids[at] for at in index.tolist()), first.tolist(), kept.tolist(), strict=True)
+        ]
+        cut = Ragged.of(parts, ids.values.dtype)
+        return Windows(len(index), np.arange(len(index)), cut.lengths, {"input_ids": cut})
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as one window would hold them, special tokens and prefix included."""
         around = len(self.head) + len(self.tail)
